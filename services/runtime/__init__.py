@@ -1,0 +1,1 @@
+"""The only code that the capabilities share; it knows none of them."""

@@ -1,0 +1,97 @@
+"""Definitions, the store and the checks before a model runs."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from services.runtime.errors import FailedPrecondition, InvalidInput
+from services.runtime.inference import ModelStore, TensorSpec, read_definition
+
+pytestmark = pytest.mark.unit
+
+CONTENT = b"not a graph, but a file with a digest"
+
+
+def write_bundle(folder: Path, **changes: object) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(CONTENT)
+    definition = {
+        "publisher": "antiphon",
+        "name": "toy",
+        "version": "1",
+        "sha256": hashlib.sha256(CONTENT).hexdigest(),
+        "licence": "Apache-2.0",
+        "locales": ["en"],
+        "inputs": [{"name": "x", "dtype": "float32", "shape": [-1, 2]}],
+        "outputs": [{"name": "y", "dtype": "float32", "shape": [-1, 1]}],
+    } | changes
+    path = folder / "model.yaml"
+    path.write_text(yaml.safe_dump({key: value for key, value in definition.items() if value is not None}))
+    return path
+
+
+def test_definition_reads_what_was_declared(tmp_path: Path) -> None:
+    definition = read_definition(write_bundle(tmp_path / "toy"))
+    assert definition.id == "antiphon/toy@1"
+    assert definition.inputs == (TensorSpec("x", "float32", (None, 2)),)
+    assert definition.card == tmp_path / "toy" / "CARD.md"
+    assert definition.verified_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"version": None}, {"inputs": [{"name": "x", "dtype": "string", "shape": [1]}]}, {"inputs": 3}, {"locales": None}],
+)
+def test_broken_definition_names_the_file(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(FailedPrecondition, match=r"model\.yaml") as caught:
+        read_definition(write_bundle(tmp_path / "toy", **changes))
+    assert caught.value.reason == "MODEL_DEFINITION_INVALID"
+
+
+def test_altered_file_is_not_loaded(tmp_path: Path) -> None:
+    definition = read_definition(write_bundle(tmp_path / "toy"))
+    definition.path.write_bytes(CONTENT + b"!")
+    with pytest.raises(FailedPrecondition) as caught:
+        definition.verified_bytes()
+    assert caught.value.reason == "MODEL_DIGEST_MISMATCH"
+
+
+def test_store_takes_the_newest_version_and_the_first_folder(tmp_path: Path) -> None:
+    for version in ("2", "10", "1.9"):
+        write_bundle(tmp_path / "bundled" / version, version=version)
+    write_bundle(tmp_path / "operator" / "antiphon" / "toy" / "2", version="2", licence="MIT")
+    store = ModelStore.with_bundled(tmp_path / "bundled", environ={"ANTIPHON_MODELS": str(tmp_path / "operator")})
+    assert store.get("antiphon/toy").version == "10"
+    assert store.get("antiphon/toy@2").licence == "MIT"
+    assert len(store.models()) == 3
+
+
+def test_missing_model_says_what_there_is(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "toy")
+    with pytest.raises(FailedPrecondition, match="antiphon/toy@1") as caught:
+        ModelStore([tmp_path]).get("acme/other")
+    assert caught.value.reason == "MODEL_MISSING"
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {},
+        {"x": np.zeros((1, 2), np.float32), "z": np.zeros(1)},
+        {"x": np.zeros((1, 2), np.float64)},
+        {"x": np.zeros((1, 3), np.float32)},
+        {"x": np.zeros((0, 2), np.float32)},
+        {"x": np.zeros(2, np.float32)},
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(tmp_path: Path, inputs: dict[str, np.ndarray]) -> None:
+    definition = read_definition(write_bundle(tmp_path / "toy"))
+    definition.check({"x": np.zeros((5, 2), np.float32)})
+    with pytest.raises(InvalidInput) as caught:
+        definition.check(inputs)
+    assert caught.value.reason == "TENSOR_MISMATCH"

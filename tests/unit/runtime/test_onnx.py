@@ -1,0 +1,143 @@
+"""The embedded home of models: results, errors, deadlines, cancellation, state."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.runtime.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidInput, Overloaded
+from services.runtime.inference import ModelStore, SequenceStep
+from services.runtime.onnx import OnnxClient
+from tests.unit.runtime.tiny_graphs import graph, write_bundle
+
+pytestmark = pytest.mark.unit
+
+SLOW_STEPS = 400
+SLOW_SIZE = 700  # 400 products of 700 x 700 matrices: seconds on any machine
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[OnnxClient]:
+    product = graph([("MatMul", ["a", "b"], ["c"])], ["a", "b"], ["c"])
+    write_bundle(tmp_path / "product", product, ["a", "b"], ["c"])
+    write_bundle(tmp_path / "garbage", b"no graph", ["a"], ["c"])
+    write_bundle(tmp_path / "misnamed", product, ["a", "x"], ["c"])
+    running_sum = graph([("Add", ["x", "h"], ["y"]), ("Add", ["x", "h"], ["h2"])], ["x", "h"], ["y", "h2"])
+    write_bundle(tmp_path / "sum", running_sum, ["x"], ["y"], {"h": "h2"})
+    steps = [("MatMul", [f"a{n}" if n else "a", "b"], [f"a{n + 1}"]) for n in range(SLOW_STEPS)]
+    write_bundle(tmp_path / "slow", graph(steps, ["a", "b"], [f"a{SLOW_STEPS}"]), ["a", "b"], [f"a{SLOW_STEPS}"])
+    made = OnnxClient(ModelStore([tmp_path]), threads=1, max_waiting=1)
+    yield made
+    await made.close()
+
+
+def slow_inputs() -> dict[str, np.ndarray]:
+    matrix = np.full((SLOW_SIZE, SLOW_SIZE), 1 / SLOW_SIZE, np.float32)
+    return {"a": matrix, "b": matrix}
+
+
+async def test_result_is_the_graphs(client: OnnxClient) -> None:
+    left, right = np.array([[1, 2]], np.float32), np.array([[3], [4]], np.float32)
+    answer = await client.infer("test/product", {"a": left, "b": right}, deadline=5)
+    np.testing.assert_array_equal(answer["c"], [[11]])
+
+
+async def test_wrong_dtype_never_reaches_the_graph(client: OnnxClient) -> None:
+    with pytest.raises(InvalidInput, match="float32"):
+        await client.infer("test/product", {"a": np.ones((1, 2)), "b": np.ones((2, 1), np.float32)})
+
+
+async def test_shapes_that_only_the_graph_can_judge_are_an_internal_error(client: OnnxClient) -> None:
+    one = np.ones((1, 2), np.float32)
+    with pytest.raises(Internal) as caught:
+        await client.infer("test/product", {"a": one, "b": one})
+    assert caught.value.reason == "MODEL_FAILED"
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("test/none", "MODEL_MISSING"),
+        ("test/garbage", "MODEL_INVALID"),
+        ("test/misnamed", "MODEL_DEFINITION_INVALID"),
+    ],
+)
+async def test_bundles_that_cannot_serve_say_why(client: OnnxClient, model: str, reason: str) -> None:
+    for _ in range(2):  # a failed load is not remembered as a loaded one
+        with pytest.raises(FailedPrecondition) as caught:
+            await client.load(model)
+        assert caught.value.reason == reason
+
+
+async def test_deadline_stops_the_run_and_frees_its_thread(client: OnnxClient) -> None:
+    await client.load("test/slow")
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        await client.infer("test/slow", slow_inputs(), deadline=0.05)
+    one = np.ones((1, 1), np.float32)
+    await client.infer("test/product", {"a": one, "b": one})  # the only thread must come back before its run's end
+    assert time.monotonic() - started < 1.0
+
+
+async def test_no_time_left_is_refused_at_once(client: OnnxClient) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await client.infer("test/slow", slow_inputs(), deadline=0.0)
+
+
+async def test_calls_beyond_the_places_are_refused_and_cancelled_ones_give_theirs_back(client: OnnxClient) -> None:
+    await client.load("test/slow")
+    held = [asyncio.create_task(client.infer("test/slow", slow_inputs())) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    with pytest.raises(Overloaded) as caught:
+        await client.infer("test/slow", slow_inputs())
+    assert caught.value.retry_after
+    for task in held:
+        task.cancel()
+    await asyncio.wait(held)
+    one = np.ones((1, 1), np.float32)
+    async with asyncio.timeout(2):
+        while True:
+            try:
+                await client.infer("test/product", {"a": one, "b": one})
+                break
+            except Overloaded:
+                await asyncio.sleep(0.02)
+
+
+async def test_event_loop_stays_free_while_a_model_runs(client: OnnxClient) -> None:
+    await client.load("test/slow")
+    task = asyncio.create_task(client.infer("test/slow", slow_inputs()))
+    started = time.monotonic()
+    for _ in range(10):
+        await asyncio.sleep(0.01)
+    assert time.monotonic() - started < 0.5
+    assert not task.done()
+    task.cancel()
+
+
+async def test_state_follows_its_sequence(client: OnnxClient) -> None:
+    x = np.array([[1, 2]], np.float32)
+
+    async def step(sequence: int, *, start: bool = False, end: bool = False) -> list[float]:
+        answer = await client.infer("test/sum", {"x": x}, sequence=SequenceStep(sequence, start, end))
+        return [float(value) for value in answer["y"][0]]
+
+    assert await step(1, start=True) == [1, 2]
+    assert await step(2, start=True) == [1, 2]
+    assert await step(1) == [2, 4]
+    assert await step(1, end=True) == [3, 6]
+    with pytest.raises(InvalidInput) as caught:
+        await step(1)
+    assert caught.value.reason == "SEQUENCE_UNKNOWN"
+    assert await step(2) == [2, 4]
+
+
+async def test_stateful_model_needs_a_sequence(client: OnnxClient) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await client.infer("test/sum", {"x": np.ones((1, 2), np.float32)})
+    assert caught.value.reason == "SEQUENCE_MISSING"

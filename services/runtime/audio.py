@@ -79,7 +79,7 @@ class AudioFormat:
             raise InvalidInput(
                 f"{channels} channels are not supported; supported are {SUPPORTED}",
                 reason="UNSUPPORTED_CHANNELS",
-                field=f"{field}.channels",
+                field=f"{field}.channel_count",
             )
         return cls(Encoding[encoding], rate_hz)
 

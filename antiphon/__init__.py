@@ -1,0 +1,1 @@
+"""The client of the Antiphon voice platform: what a user installs and imports. It knows nothing of the servers."""

@@ -1,0 +1,1 @@
+"""The contract of `dialogue` by version, made from protos/ by tools/generate.py."""

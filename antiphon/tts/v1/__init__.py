@@ -1,0 +1,1 @@
+"""Messages and stubs of `antiphon.tts.v1`, made from protos/ by tools/generate.py."""

@@ -27,15 +27,19 @@ GOOGLE_FOLDERS = ("google/api", "google/rpc", "google/type")
 
 
 def copy_googleapis(target: Path = GOOGLEAPIS) -> None:
-    """Copies the googleapis protos of the installed wheel to `target`, the module that buf.yaml names."""
-    files = importlib.metadata.files("googleapis-common-protos") or []
-    shutil.rmtree(target, ignore_errors=True)
-    for file in files:
-        name = file.as_posix()
-        if name.endswith(".proto") and str(file.parent) in GOOGLE_FOLDERS:
-            copy = target / name
+    """Makes `target`, the module that buf.yaml names, equal to the googleapis protos of the installed wheel.
+
+    Files that are right stay as they are: buf may be reading them.
+    """
+    found = importlib.metadata.files("googleapis-common-protos") or []
+    wanted = {file for file in found if file.suffix == ".proto" and file.parent.as_posix() in GOOGLE_FOLDERS}
+    for stale in {path.relative_to(target) for path in target.rglob("*.proto")} - {Path(file) for file in wanted}:
+        (target / stale).unlink()
+    for file in wanted:
+        source, copy = Path(str(file.locate())), target / file
+        if not copy.exists() or not filecmp.cmp(source, copy, shallow=False):
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(str(file.locate()), copy)
+            shutil.copyfile(source, copy)
 
 
 def contract_files() -> list[str]:
@@ -72,7 +76,7 @@ def generate(target: Path) -> None:
         f"--plugin={binaries / 'protoc-gen-mypy_grpc'}",
         f"--grpc_python_out={target}",
         # Typed for aio channels alone: the project uses no others.
-        f"--mypy_grpc_out=quiet,async_only:{target}",
+        f"--mypy_grpc_out=quiet,only_async:{target}",
     )
     for package in generated_packages(target):
         capability = package.parent.name

@@ -7,21 +7,7 @@ from antiphon.activation.v1 import activation_pb2 as _activation_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,32 +15,8 @@ GRPC_VERSION: str
 class ActivationServiceStub:
     """Hears whether a device is meant: wake words, sounds, and speech directed at the device."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> ActivationServiceAsyncStub: ...
-    StreamingDetect: _grpc.StreamStreamMultiCallable[_activation_pb2.StreamingDetectRequest, _activation_pb2.StreamingDetectResponse]
-    """Listens to a stream of audio. The first message is `config`, then `audio` and `control` in any order, at last
-    `end_of_audio`; the server then sends what is left and closes. A stream that closes without it is a cancel.
-
-    Errors: INVALID_ARGUMENT (first message no config, config twice, format not served, odd byte count, chunk over
-    15 KB, a threshold out of range); FAILED_PRECONDITION (no model for a locale, wake word or sound that was asked
-    for); RESOURCE_EXHAUSTED with RetryInfo (no free session); DEADLINE_EXCEEDED (idle or longest session);
-    UNAVAILABLE (draining or worker lost); UNAUTHENTICATED.
-    """
-    VerifyWakeWord: _grpc.UnaryUnaryMultiCallable[_activation_pb2.VerifyWakeWordRequest, _activation_pb2.VerifyWakeWordResponse]
-    """Second opinion on a wake word that a device heard: whole clip with 500 ms before the word.
-
-    Errors: INVALID_ARGUMENT (format, clip shorter than 0.3 s or longer than 5 s); FAILED_PRECONDITION (no model for
-    the wake word); RESOURCE_EXHAUSTED with RetryInfo; UNAVAILABLE; UNAUTHENTICATED.
-    """
-
-@_typing.type_check_only
-class ActivationServiceAsyncStub(ActivationServiceStub):
-    """Hears whether a device is meant: wake words, sounds, and speech directed at the device."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    StreamingDetect: _aio.StreamStreamMultiCallable[_activation_pb2.StreamingDetectRequest, _activation_pb2.StreamingDetectResponse]  # type: ignore[assignment]
+    StreamingDetect: _aio.StreamStreamMultiCallable[_activation_pb2.StreamingDetectRequest, _activation_pb2.StreamingDetectResponse]
     """Listens to a stream of audio. The first message is `config`, then `audio` and `control` in any order, at last
     `end_of_audio`; the server then sends what is left and closes. A stream that closes without it is a cancel.
 
@@ -63,7 +25,7 @@ class ActivationServiceAsyncStub(ActivationServiceStub):
     for); RESOURCE_EXHAUSTED with RetryInfo (no free session); DEADLINE_EXCEEDED (idle or longest session);
     UNAVAILABLE (draining or worker lost); UNAUTHENTICATED.
     """
-    VerifyWakeWord: _aio.UnaryUnaryMultiCallable[_activation_pb2.VerifyWakeWordRequest, _activation_pb2.VerifyWakeWordResponse]  # type: ignore[assignment]
+    VerifyWakeWord: _aio.UnaryUnaryMultiCallable[_activation_pb2.VerifyWakeWordRequest, _activation_pb2.VerifyWakeWordResponse]
     """Second opinion on a wake word that a device heard: whole clip with 500 ms before the word.
 
     Errors: INVALID_ARGUMENT (format, clip shorter than 0.3 s or longer than 5 s); FAILED_PRECONDITION (no model for
@@ -76,9 +38,9 @@ class ActivationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def StreamingDetect(
         self,
-        request_iterator: _MaybeAsyncIterator[_activation_pb2.StreamingDetectRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_activation_pb2.StreamingDetectResponse], _abc.AsyncIterator[_activation_pb2.StreamingDetectResponse]]:
+        request_iterator: _abc.AsyncIterator[_activation_pb2.StreamingDetectRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_activation_pb2.StreamingDetectRequest], _abc.AsyncIterator[_activation_pb2.StreamingDetectResponse]],
+    ) -> _abc.AsyncIterator[_activation_pb2.StreamingDetectResponse]:
         """Listens to a stream of audio. The first message is `config`, then `audio` and `control` in any order, at last
         `end_of_audio`; the server then sends what is left and closes. A stream that closes without it is a cancel.
 
@@ -92,12 +54,12 @@ class ActivationServiceServicer(metaclass=_abc_1.ABCMeta):
     def VerifyWakeWord(
         self,
         request: _activation_pb2.VerifyWakeWordRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_activation_pb2.VerifyWakeWordResponse, _abc.Awaitable[_activation_pb2.VerifyWakeWordResponse]]:
+        context: _aio.ServicerContext[_activation_pb2.VerifyWakeWordRequest, _abc.Awaitable[_activation_pb2.VerifyWakeWordResponse]],
+    ) -> _abc.Awaitable[_activation_pb2.VerifyWakeWordResponse]:
         """Second opinion on a wake word that a device heard: whole clip with 500 ms before the word.
 
         Errors: INVALID_ARGUMENT (format, clip shorter than 0.3 s or longer than 5 s); FAILED_PRECONDITION (no model for
         the wake word); RESOURCE_EXHAUSTED with RetryInfo; UNAVAILABLE; UNAUTHENTICATED.
         """
 
-def add_ActivationServiceServicer_to_server(servicer: ActivationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_ActivationServiceServicer_to_server(servicer: ActivationServiceServicer, server: _aio.Server) -> None: ...

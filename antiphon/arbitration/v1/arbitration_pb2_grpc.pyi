@@ -7,21 +7,7 @@ from antiphon.arbitration.v1 import arbitration_pb2 as _arbitration_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,59 +15,26 @@ GRPC_VERSION: str
 class ArbitrationServiceStub:
     """Decides who hears and who answers, apart from a running conversation."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> ArbitrationServiceAsyncStub: ...
-    ClaimActivation: _grpc.UnaryUnaryMultiCallable[_arbitration_pb2.ClaimActivationRequest, _arbitration_pb2.ClaimActivationResponse]
-    """A device says that it heard the wake word and asks whether it may answer. Answers within the claim window
-    (150 ms by default) with what is best so far. A repeat with the same `activation_id` gives the same answer.
-
-    Errors: INVALID_ARGUMENT (no device, no wake time, levels out of range); RESOURCE_EXHAUSTED with RetryInfo;
-    UNAVAILABLE; UNAUTHENTICATED.
-    """
-    Rank: _grpc.UnaryUnaryMultiCallable[_arbitration_pb2.RankRequest, _arbitration_pb2.RankResponse]
-    """Decides among readings without acting. The decision can be explained later by its turn.
-
-    Errors: INVALID_ARGUMENT (no interpretation, unknown ranker); FAILED_PRECONDITION (ranker not loaded);
-    DEADLINE_EXCEEDED; RESOURCE_EXHAUSTED with RetryInfo; UNAVAILABLE; UNAUTHENTICATED.
-    """
-    Explain: _grpc.UnaryUnaryMultiCallable[_arbitration_pb2.ExplainRequest, _arbitration_pb2.ExplainResponse]
-    """Gives the decision of an earlier turn with its latency ledger.
-
-    Errors: NOT_FOUND (no such turn, expired, or of other credentials); UNAVAILABLE; UNAUTHENTICATED.
-    """
-    Feedback: _grpc.UnaryUnaryMultiCallable[_arbitration_pb2.FeedbackRequest, _arbitration_pb2.FeedbackResponse]
-    """Says how well a turn went.
-
-    Errors: INVALID_ARGUMENT (no turn or kind); NOT_FOUND (no such turn, expired, or of other credentials);
-    UNAVAILABLE; UNAUTHENTICATED.
-    """
-
-@_typing.type_check_only
-class ArbitrationServiceAsyncStub(ArbitrationServiceStub):
-    """Decides who hears and who answers, apart from a running conversation."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ClaimActivation: _aio.UnaryUnaryMultiCallable[_arbitration_pb2.ClaimActivationRequest, _arbitration_pb2.ClaimActivationResponse]  # type: ignore[assignment]
+    ClaimActivation: _aio.UnaryUnaryMultiCallable[_arbitration_pb2.ClaimActivationRequest, _arbitration_pb2.ClaimActivationResponse]
     """A device says that it heard the wake word and asks whether it may answer. Answers within the claim window
     (150 ms by default) with what is best so far. A repeat with the same `activation_id` gives the same answer.
 
     Errors: INVALID_ARGUMENT (no device, no wake time, levels out of range); RESOURCE_EXHAUSTED with RetryInfo;
     UNAVAILABLE; UNAUTHENTICATED.
     """
-    Rank: _aio.UnaryUnaryMultiCallable[_arbitration_pb2.RankRequest, _arbitration_pb2.RankResponse]  # type: ignore[assignment]
+    Rank: _aio.UnaryUnaryMultiCallable[_arbitration_pb2.RankRequest, _arbitration_pb2.RankResponse]
     """Decides among readings without acting. The decision can be explained later by its turn.
 
     Errors: INVALID_ARGUMENT (no interpretation, unknown ranker); FAILED_PRECONDITION (ranker not loaded);
     DEADLINE_EXCEEDED; RESOURCE_EXHAUSTED with RetryInfo; UNAVAILABLE; UNAUTHENTICATED.
     """
-    Explain: _aio.UnaryUnaryMultiCallable[_arbitration_pb2.ExplainRequest, _arbitration_pb2.ExplainResponse]  # type: ignore[assignment]
+    Explain: _aio.UnaryUnaryMultiCallable[_arbitration_pb2.ExplainRequest, _arbitration_pb2.ExplainResponse]
     """Gives the decision of an earlier turn with its latency ledger.
 
     Errors: NOT_FOUND (no such turn, expired, or of other credentials); UNAVAILABLE; UNAUTHENTICATED.
     """
-    Feedback: _aio.UnaryUnaryMultiCallable[_arbitration_pb2.FeedbackRequest, _arbitration_pb2.FeedbackResponse]  # type: ignore[assignment]
+    Feedback: _aio.UnaryUnaryMultiCallable[_arbitration_pb2.FeedbackRequest, _arbitration_pb2.FeedbackResponse]
     """Says how well a turn went.
 
     Errors: INVALID_ARGUMENT (no turn or kind); NOT_FOUND (no such turn, expired, or of other credentials);
@@ -95,8 +48,8 @@ class ArbitrationServiceServicer(metaclass=_abc_1.ABCMeta):
     def ClaimActivation(
         self,
         request: _arbitration_pb2.ClaimActivationRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_arbitration_pb2.ClaimActivationResponse, _abc.Awaitable[_arbitration_pb2.ClaimActivationResponse]]:
+        context: _aio.ServicerContext[_arbitration_pb2.ClaimActivationRequest, _abc.Awaitable[_arbitration_pb2.ClaimActivationResponse]],
+    ) -> _abc.Awaitable[_arbitration_pb2.ClaimActivationResponse]:
         """A device says that it heard the wake word and asks whether it may answer. Answers within the claim window
         (150 ms by default) with what is best so far. A repeat with the same `activation_id` gives the same answer.
 
@@ -108,8 +61,8 @@ class ArbitrationServiceServicer(metaclass=_abc_1.ABCMeta):
     def Rank(
         self,
         request: _arbitration_pb2.RankRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_arbitration_pb2.RankResponse, _abc.Awaitable[_arbitration_pb2.RankResponse]]:
+        context: _aio.ServicerContext[_arbitration_pb2.RankRequest, _abc.Awaitable[_arbitration_pb2.RankResponse]],
+    ) -> _abc.Awaitable[_arbitration_pb2.RankResponse]:
         """Decides among readings without acting. The decision can be explained later by its turn.
 
         Errors: INVALID_ARGUMENT (no interpretation, unknown ranker); FAILED_PRECONDITION (ranker not loaded);
@@ -120,8 +73,8 @@ class ArbitrationServiceServicer(metaclass=_abc_1.ABCMeta):
     def Explain(
         self,
         request: _arbitration_pb2.ExplainRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_arbitration_pb2.ExplainResponse, _abc.Awaitable[_arbitration_pb2.ExplainResponse]]:
+        context: _aio.ServicerContext[_arbitration_pb2.ExplainRequest, _abc.Awaitable[_arbitration_pb2.ExplainResponse]],
+    ) -> _abc.Awaitable[_arbitration_pb2.ExplainResponse]:
         """Gives the decision of an earlier turn with its latency ledger.
 
         Errors: NOT_FOUND (no such turn, expired, or of other credentials); UNAVAILABLE; UNAUTHENTICATED.
@@ -131,12 +84,12 @@ class ArbitrationServiceServicer(metaclass=_abc_1.ABCMeta):
     def Feedback(
         self,
         request: _arbitration_pb2.FeedbackRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_arbitration_pb2.FeedbackResponse, _abc.Awaitable[_arbitration_pb2.FeedbackResponse]]:
+        context: _aio.ServicerContext[_arbitration_pb2.FeedbackRequest, _abc.Awaitable[_arbitration_pb2.FeedbackResponse]],
+    ) -> _abc.Awaitable[_arbitration_pb2.FeedbackResponse]:
         """Says how well a turn went.
 
         Errors: INVALID_ARGUMENT (no turn or kind); NOT_FOUND (no such turn, expired, or of other credentials);
         UNAVAILABLE; UNAUTHENTICATED.
         """
 
-def add_ArbitrationServiceServicer_to_server(servicer: ArbitrationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_ArbitrationServiceServicer_to_server(servicer: ArbitrationServiceServicer, server: _aio.Server) -> None: ...

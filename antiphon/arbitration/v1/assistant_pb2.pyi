@@ -7,6 +7,7 @@ from antiphon.activation.v1 import activation_pb2 as _activation_pb2
 from antiphon.arbitration.v1 import decision_pb2 as _decision_pb2
 from antiphon.asr.v1 import recognition_pb2 as _recognition_pb2
 from antiphon.skill.v1 import skill_pb2 as _skill_pb2
+from antiphon.speaker.v1 import speaker_pb2 as _speaker_pb2
 from antiphon.tts.v1 import synthesis_pb2 as _synthesis_pb2
 from antiphon.types.v1 import answer_pb2 as _answer_pb2
 from antiphon.types.v1 import audio_pb2 as _audio_pb2
@@ -137,7 +138,7 @@ class ConverseRequest(_message.Message):
     DIRECTIVE_REPORT_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
-    """Audio of the microphone in the form of the config, at most 15 KB a message."""
+    """Audio of the microphone in the form of the config, at most 15 KB (15,360 bytes) a message."""
     @_builtins.property
     def config(self) -> Global___ConverseConfig:
         """First message, once."""
@@ -208,6 +209,8 @@ class ConverseConfig(_message.Message):
     SKILL_IDS_FIELD_NUMBER: _builtins.int
     CONTINUOUS_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    SPEAKER_PROFILE_IDS_FIELD_NUMBER: _builtins.int
+    ACOUSTIC_EVENTS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """Key that makes a repeat of the conversation's turns harmless, at most 128 characters; each turn's key is made of
     it and the turn's number.
@@ -254,6 +257,14 @@ class ConverseConfig(_message.Message):
     def skill_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these skills; empty means all that are enabled."""
 
+    @_builtins.property
+    def speaker_profile_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Profiles of voices to compare the user's with; empty compares none. Needs `consent.speaker_recognition`."""
+
+    @_builtins.property
+    def acoustic_events(self) -> _activation_pb2.AcousticEventConfig:
+        """Sounds to listen for; unset listens for none."""
+
     def __init__(
         self,
         *,
@@ -271,10 +282,12 @@ class ConverseConfig(_message.Message):
         skill_ids: _abc.Iterable[_builtins.str] | None = ...,
         continuous: _builtins.bool = ...,
         dry_run: _builtins.bool = ...,
+        speaker_profile_ids: _abc.Iterable[_builtins.str] | None = ...,
+        acoustic_events: _activation_pb2.AcousticEventConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input_format", b"input_format", "output_format", b"output_format", "recognition", b"recognition", "synthesis", b"synthesis", "wake", b"wake"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acoustic_events", b"acoustic_events", "context", b"context", "input_format", b"input_format", "output_format", b"output_format", "recognition", b"recognition", "synthesis", b"synthesis", "wake", b"wake"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "continuous", b"continuous", "decision_detail", b"decision_detail", "dry_run", b"dry_run", "idempotency_key", b"idempotency_key", "input_format", b"input_format", "language_codes", b"language_codes", "last_sequence_number", b"last_sequence_number", "output_format", b"output_format", "recognition", b"recognition", "resume_token", b"resume_token", "skill_ids", b"skill_ids", "synthesis", b"synthesis", "wake", b"wake"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acoustic_events", b"acoustic_events", "context", b"context", "continuous", b"continuous", "decision_detail", b"decision_detail", "dry_run", b"dry_run", "idempotency_key", b"idempotency_key", "input_format", b"input_format", "language_codes", b"language_codes", "last_sequence_number", b"last_sequence_number", "output_format", b"output_format", "recognition", b"recognition", "resume_token", b"resume_token", "skill_ids", b"skill_ids", "speaker_profile_ids", b"speaker_profile_ids", "synthesis", b"synthesis", "wake", b"wake"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -587,6 +600,8 @@ class ConverseResponse(_message.Message):
     AUDIO_ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     SESSION_ENDING_FIELD_NUMBER: _builtins.int
     INTERPRETATIONS_FIELD_NUMBER: _builtins.int
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    ACOUSTIC_EVENT_FIELD_NUMBER: _builtins.int
     turn_id: _builtins.str
     """Turn it belongs to; empty for events of the session."""
     sequence_number: _builtins.int
@@ -695,6 +710,14 @@ class ConverseResponse(_message.Message):
     def interpretations(self) -> Global___Interpretations:
         """How the words were read, before the decision; only with DECISION_DETAIL_FULL."""
 
+    @_builtins.property
+    def speaker(self) -> _speaker_pb2.VerifyResult:
+        """Whose voice it may be."""
+
+    @_builtins.property
+    def acoustic_event(self) -> _activation_pb2.AcousticEvent:
+        """A sound was heard."""
+
     def __init__(
         self,
         *,
@@ -726,12 +749,14 @@ class ConverseResponse(_message.Message):
         audio_acknowledged: _session_pb2.AudioAcknowledged | None = ...,
         session_ending: _session_pb2.SessionEnding | None = ...,
         interpretations: Global___Interpretations | None = ...,
+        speaker: _speaker_pb2.VerifyResult | None = ...,
+        acoustic_event: _activation_pb2.AcousticEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activation_revoked", b"activation_revoked", "answer_audio", b"answer_audio", "answer_text", b"answer_text", "audio_acknowledged", b"audio_acknowledged", "biasing_report", b"biasing_report", "citation", b"citation", "decision", b"decision", "directed_speech", b"directed_speech", "directive", b"directive", "display", b"display", "endpoint", b"endpoint", "error", b"error", "event", b"event", "interpretations", b"interpretations", "latency", b"latency", "progress", b"progress", "prompt", b"prompt", "received_audio_offset", b"received_audio_offset", "session_ending", b"session_ending", "session_started", b"session_started", "speech_activity", b"speech_activity", "stop_playback", b"stop_playback", "timing_mark", b"timing_mark", "transcript", b"transcript", "turn_completed", b"turn_completed", "turn_started", b"turn_started", "wake_word", b"wake_word"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acoustic_event", b"acoustic_event", "activation_revoked", b"activation_revoked", "answer_audio", b"answer_audio", "answer_text", b"answer_text", "audio_acknowledged", b"audio_acknowledged", "biasing_report", b"biasing_report", "citation", b"citation", "decision", b"decision", "directed_speech", b"directed_speech", "directive", b"directive", "display", b"display", "endpoint", b"endpoint", "error", b"error", "event", b"event", "interpretations", b"interpretations", "latency", b"latency", "progress", b"progress", "prompt", b"prompt", "received_audio_offset", b"received_audio_offset", "session_ending", b"session_ending", "session_started", b"session_started", "speaker", b"speaker", "speech_activity", b"speech_activity", "stop_playback", b"stop_playback", "timing_mark", b"timing_mark", "transcript", b"transcript", "turn_completed", b"turn_completed", "turn_started", b"turn_started", "wake_word", b"wake_word"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activation_revoked", b"activation_revoked", "answer_audio", b"answer_audio", "answer_text", b"answer_text", "audio_acknowledged", b"audio_acknowledged", "biasing_report", b"biasing_report", "citation", b"citation", "decision", b"decision", "directed_speech", b"directed_speech", "directive", b"directive", "display", b"display", "endpoint", b"endpoint", "error", b"error", "event", b"event", "interpretations", b"interpretations", "latency", b"latency", "progress", b"progress", "prompt", b"prompt", "received_audio_offset", b"received_audio_offset", "sequence_number", b"sequence_number", "session_ending", b"session_ending", "session_started", b"session_started", "speech_activity", b"speech_activity", "stop_playback", b"stop_playback", "timing_mark", b"timing_mark", "transcript", b"transcript", "turn_completed", b"turn_completed", "turn_id", b"turn_id", "turn_started", b"turn_started", "wake_word", b"wake_word"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acoustic_event", b"acoustic_event", "activation_revoked", b"activation_revoked", "answer_audio", b"answer_audio", "answer_text", b"answer_text", "audio_acknowledged", b"audio_acknowledged", "biasing_report", b"biasing_report", "citation", b"citation", "decision", b"decision", "directed_speech", b"directed_speech", "directive", b"directive", "display", b"display", "endpoint", b"endpoint", "error", b"error", "event", b"event", "interpretations", b"interpretations", "latency", b"latency", "progress", b"progress", "prompt", b"prompt", "received_audio_offset", b"received_audio_offset", "sequence_number", b"sequence_number", "session_ending", b"session_ending", "session_started", b"session_started", "speaker", b"speaker", "speech_activity", b"speech_activity", "stop_playback", b"stop_playback", "timing_mark", b"timing_mark", "transcript", b"transcript", "turn_completed", b"turn_completed", "turn_id", b"turn_id", "turn_started", b"turn_started", "wake_word", b"wake_word"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["session_started", "turn_started", "speech_activity", "transcript", "endpoint", "biasing_report", "wake_word", "directed_speech", "activation_revoked", "decision", "answer_text", "answer_audio", "timing_mark", "display", "citation", "directive", "prompt", "stop_playback", "progress", "latency", "turn_completed", "error", "audio_acknowledged", "session_ending", "interpretations"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["session_started", "turn_started", "speech_activity", "transcript", "endpoint", "biasing_report", "wake_word", "directed_speech", "activation_revoked", "decision", "answer_text", "answer_audio", "timing_mark", "display", "citation", "directive", "prompt", "stop_playback", "progress", "latency", "turn_completed", "error", "audio_acknowledged", "session_ending", "interpretations", "speaker", "acoustic_event"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

@@ -7,21 +7,7 @@ from antiphon.arbitration.v1 import assistant_pb2 as _assistant_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,28 +15,8 @@ GRPC_VERSION: str
 class AssistantServiceStub:
     """The front door: a whole conversation on one stream."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> AssistantServiceAsyncStub: ...
-    Converse: _grpc.StreamStreamMultiCallable[_assistant_pb2.ConverseRequest, _assistant_pb2.ConverseResponse]
-    """Listens, understands, decides, answers. The first message is `config`, then `audio`, `text`, `control` and events
-    of playback in any order, at last `end`; the server finishes the running turn and closes. A stream that closes
-    without `end` is a cancel: the turn stops, and may be resumed with the token.
-
-    Errors that end the stream: INVALID_ARGUMENT (first message no config, config twice, format not served, odd byte
-    count, chunk over 15 KB, nothing sent before `end`); FAILED_PRECONDITION (no pool for any of the languages);
-    NOT_FOUND (resume token unknown, used, or of other credentials); RESOURCE_EXHAUSTED with RetryInfo (no free
-    session) or QuotaFailure; DEADLINE_EXCEEDED (idle or longest session); UNAVAILABLE (draining);
-    UNAUTHENTICATED. Trouble within one turn comes as `error` and the stream goes on.
-    """
-
-@_typing.type_check_only
-class AssistantServiceAsyncStub(AssistantServiceStub):
-    """The front door: a whole conversation on one stream."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Converse: _aio.StreamStreamMultiCallable[_assistant_pb2.ConverseRequest, _assistant_pb2.ConverseResponse]  # type: ignore[assignment]
+    Converse: _aio.StreamStreamMultiCallable[_assistant_pb2.ConverseRequest, _assistant_pb2.ConverseResponse]
     """Listens, understands, decides, answers. The first message is `config`, then `audio`, `text`, `control` and events
     of playback in any order, at last `end`; the server finishes the running turn and closes. A stream that closes
     without `end` is a cancel: the turn stops, and may be resumed with the token.
@@ -68,9 +34,9 @@ class AssistantServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Converse(
         self,
-        request_iterator: _MaybeAsyncIterator[_assistant_pb2.ConverseRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_assistant_pb2.ConverseResponse], _abc.AsyncIterator[_assistant_pb2.ConverseResponse]]:
+        request_iterator: _abc.AsyncIterator[_assistant_pb2.ConverseRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_assistant_pb2.ConverseRequest], _abc.AsyncIterator[_assistant_pb2.ConverseResponse]],
+    ) -> _abc.AsyncIterator[_assistant_pb2.ConverseResponse]:
         """Listens, understands, decides, answers. The first message is `config`, then `audio`, `text`, `control` and events
         of playback in any order, at last `end`; the server finishes the running turn and closes. A stream that closes
         without `end` is a cancel: the turn stops, and may be resumed with the token.
@@ -82,4 +48,4 @@ class AssistantServiceServicer(metaclass=_abc_1.ABCMeta):
         UNAUTHENTICATED. Trouble within one turn comes as `error` and the stream goes on.
         """
 
-def add_AssistantServiceServicer_to_server(servicer: AssistantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_AssistantServiceServicer_to_server(servicer: AssistantServiceServicer, server: _aio.Server) -> None: ...

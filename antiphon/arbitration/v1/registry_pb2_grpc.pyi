@@ -7,21 +7,7 @@ from antiphon.arbitration.v1 import registry_pb2 as _registry_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,56 +15,25 @@ GRPC_VERSION: str
 class SkillRegistryServiceStub:
     """Knows the skills and who may use them."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> SkillRegistryServiceAsyncStub: ...
-    Register: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RegisterRequest, _registry_pb2.RegisterResponse]
-    """Adds a skill, or a new version of it. The manifest is fetched from the address by GetManifest.
-
-    Errors: INVALID_ARGUMENT (address, manifest: BadRequest names each field); FAILED_PRECONDITION (address does not
-    answer or does not host the skill); ALREADY_EXISTS (the name belongs to another publisher); PERMISSION_DENIED;
-    UNAVAILABLE; UNAUTHENTICATED.
-    """
-    List: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListRequest, _registry_pb2.ListResponse]
-    """Lists the skills.
-
-    Errors: INVALID_ARGUMENT (page token); UNAVAILABLE; UNAUTHENTICATED.
-    """
-    Enable: _grpc.UnaryUnaryMultiCallable[_registry_pb2.EnableRequest, _registry_pb2.EnableResponse]
-    """Lets a skill take part, or no longer.
-
-    Errors: NOT_FOUND (skill); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
-    """
-    Remove: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RemoveRequest, _registry_pb2.RemoveResponse]
-    """Removes a skill. Removing it again is no error.
-
-    Errors: INVALID_ARGUMENT (no skill); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
-    """
-
-@_typing.type_check_only
-class SkillRegistryServiceAsyncStub(SkillRegistryServiceStub):
-    """Knows the skills and who may use them."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Register: _aio.UnaryUnaryMultiCallable[_registry_pb2.RegisterRequest, _registry_pb2.RegisterResponse]  # type: ignore[assignment]
+    Register: _aio.UnaryUnaryMultiCallable[_registry_pb2.RegisterRequest, _registry_pb2.RegisterResponse]
     """Adds a skill, or a new version of it. The manifest is fetched from the address by GetManifest.
 
     Errors: INVALID_ARGUMENT (address, manifest: BadRequest names each field); FAILED_PRECONDITION (address does not
     answer or does not host the skill); ALREADY_EXISTS (the name belongs to another publisher); PERMISSION_DENIED;
     UNAVAILABLE; UNAUTHENTICATED.
     """
-    List: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRequest, _registry_pb2.ListResponse]  # type: ignore[assignment]
+    List: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListRequest, _registry_pb2.ListResponse]
     """Lists the skills.
 
     Errors: INVALID_ARGUMENT (page token); UNAVAILABLE; UNAUTHENTICATED.
     """
-    Enable: _aio.UnaryUnaryMultiCallable[_registry_pb2.EnableRequest, _registry_pb2.EnableResponse]  # type: ignore[assignment]
+    Enable: _aio.UnaryUnaryMultiCallable[_registry_pb2.EnableRequest, _registry_pb2.EnableResponse]
     """Lets a skill take part, or no longer.
 
     Errors: NOT_FOUND (skill); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
     """
-    Remove: _aio.UnaryUnaryMultiCallable[_registry_pb2.RemoveRequest, _registry_pb2.RemoveResponse]  # type: ignore[assignment]
+    Remove: _aio.UnaryUnaryMultiCallable[_registry_pb2.RemoveRequest, _registry_pb2.RemoveResponse]
     """Removes a skill. Removing it again is no error.
 
     Errors: INVALID_ARGUMENT (no skill); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
@@ -91,8 +46,8 @@ class SkillRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     def Register(
         self,
         request: _registry_pb2.RegisterRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_registry_pb2.RegisterResponse, _abc.Awaitable[_registry_pb2.RegisterResponse]]:
+        context: _aio.ServicerContext[_registry_pb2.RegisterRequest, _abc.Awaitable[_registry_pb2.RegisterResponse]],
+    ) -> _abc.Awaitable[_registry_pb2.RegisterResponse]:
         """Adds a skill, or a new version of it. The manifest is fetched from the address by GetManifest.
 
         Errors: INVALID_ARGUMENT (address, manifest: BadRequest names each field); FAILED_PRECONDITION (address does not
@@ -104,8 +59,8 @@ class SkillRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     def List(
         self,
         request: _registry_pb2.ListRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_registry_pb2.ListResponse, _abc.Awaitable[_registry_pb2.ListResponse]]:
+        context: _aio.ServicerContext[_registry_pb2.ListRequest, _abc.Awaitable[_registry_pb2.ListResponse]],
+    ) -> _abc.Awaitable[_registry_pb2.ListResponse]:
         """Lists the skills.
 
         Errors: INVALID_ARGUMENT (page token); UNAVAILABLE; UNAUTHENTICATED.
@@ -115,8 +70,8 @@ class SkillRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     def Enable(
         self,
         request: _registry_pb2.EnableRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_registry_pb2.EnableResponse, _abc.Awaitable[_registry_pb2.EnableResponse]]:
+        context: _aio.ServicerContext[_registry_pb2.EnableRequest, _abc.Awaitable[_registry_pb2.EnableResponse]],
+    ) -> _abc.Awaitable[_registry_pb2.EnableResponse]:
         """Lets a skill take part, or no longer.
 
         Errors: NOT_FOUND (skill); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
@@ -126,11 +81,11 @@ class SkillRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     def Remove(
         self,
         request: _registry_pb2.RemoveRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_registry_pb2.RemoveResponse, _abc.Awaitable[_registry_pb2.RemoveResponse]]:
+        context: _aio.ServicerContext[_registry_pb2.RemoveRequest, _abc.Awaitable[_registry_pb2.RemoveResponse]],
+    ) -> _abc.Awaitable[_registry_pb2.RemoveResponse]:
         """Removes a skill. Removing it again is no error.
 
         Errors: INVALID_ARGUMENT (no skill); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
         """
 
-def add_SkillRegistryServiceServicer_to_server(servicer: SkillRegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_SkillRegistryServiceServicer_to_server(servicer: SkillRegistryServiceServicer, server: _aio.Server) -> None: ...

@@ -7,21 +7,7 @@ from antiphon.arbitration.v1 import traffic_pb2 as _traffic_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,55 +15,24 @@ GRPC_VERSION: str
 class TrafficServiceStub:
     """Splits sessions among pools (arms) for canaries, shadows and experiments, and tells how each does."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> TrafficServiceAsyncStub: ...
-    SetWeights: _grpc.UnaryUnaryMultiCallable[_traffic_pb2.SetWeightsRequest, _traffic_pb2.SetWeightsResponse]
-    """Sets the arms of one capability and locale, all at once.
-
-    Errors: INVALID_ARGUMENT (weights negative or all 0, arm named twice, unknown capability); NOT_FOUND (pool);
-    ABORTED (`etag` is not the newest); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
-    """
-    GetWeights: _grpc.UnaryUnaryMultiCallable[_traffic_pb2.GetWeightsRequest, _traffic_pb2.GetWeightsResponse]
-    """Gives the arms as set.
-
-    Errors: PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
-    """
-    ListArms: _grpc.UnaryUnaryMultiCallable[_traffic_pb2.ListArmsRequest, _traffic_pb2.ListArmsResponse]
-    """Gives what was measured of each arm.
-
-    Errors: INVALID_ARGUMENT (window); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
-    """
-    ReportArm: _grpc.UnaryUnaryMultiCallable[_traffic_pb2.ReportArmRequest, _traffic_pb2.ReportArmResponse]
-    """Adds measurements that were made elsewhere (load test, shadow comparison).
-
-    Errors: INVALID_ARGUMENT (no arm, negative counts); NOT_FOUND (arm); PERMISSION_DENIED; UNAVAILABLE;
-    UNAUTHENTICATED.
-    """
-
-@_typing.type_check_only
-class TrafficServiceAsyncStub(TrafficServiceStub):
-    """Splits sessions among pools (arms) for canaries, shadows and experiments, and tells how each does."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    SetWeights: _aio.UnaryUnaryMultiCallable[_traffic_pb2.SetWeightsRequest, _traffic_pb2.SetWeightsResponse]  # type: ignore[assignment]
+    SetWeights: _aio.UnaryUnaryMultiCallable[_traffic_pb2.SetWeightsRequest, _traffic_pb2.SetWeightsResponse]
     """Sets the arms of one capability and locale, all at once.
 
     Errors: INVALID_ARGUMENT (weights negative or all 0, arm named twice, unknown capability); NOT_FOUND (pool);
     ABORTED (`etag` is not the newest); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
     """
-    GetWeights: _aio.UnaryUnaryMultiCallable[_traffic_pb2.GetWeightsRequest, _traffic_pb2.GetWeightsResponse]  # type: ignore[assignment]
+    GetWeights: _aio.UnaryUnaryMultiCallable[_traffic_pb2.GetWeightsRequest, _traffic_pb2.GetWeightsResponse]
     """Gives the arms as set.
 
     Errors: PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
     """
-    ListArms: _aio.UnaryUnaryMultiCallable[_traffic_pb2.ListArmsRequest, _traffic_pb2.ListArmsResponse]  # type: ignore[assignment]
+    ListArms: _aio.UnaryUnaryMultiCallable[_traffic_pb2.ListArmsRequest, _traffic_pb2.ListArmsResponse]
     """Gives what was measured of each arm.
 
     Errors: INVALID_ARGUMENT (window); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
     """
-    ReportArm: _aio.UnaryUnaryMultiCallable[_traffic_pb2.ReportArmRequest, _traffic_pb2.ReportArmResponse]  # type: ignore[assignment]
+    ReportArm: _aio.UnaryUnaryMultiCallable[_traffic_pb2.ReportArmRequest, _traffic_pb2.ReportArmResponse]
     """Adds measurements that were made elsewhere (load test, shadow comparison).
 
     Errors: INVALID_ARGUMENT (no arm, negative counts); NOT_FOUND (arm); PERMISSION_DENIED; UNAVAILABLE;
@@ -91,8 +46,8 @@ class TrafficServiceServicer(metaclass=_abc_1.ABCMeta):
     def SetWeights(
         self,
         request: _traffic_pb2.SetWeightsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_traffic_pb2.SetWeightsResponse, _abc.Awaitable[_traffic_pb2.SetWeightsResponse]]:
+        context: _aio.ServicerContext[_traffic_pb2.SetWeightsRequest, _abc.Awaitable[_traffic_pb2.SetWeightsResponse]],
+    ) -> _abc.Awaitable[_traffic_pb2.SetWeightsResponse]:
         """Sets the arms of one capability and locale, all at once.
 
         Errors: INVALID_ARGUMENT (weights negative or all 0, arm named twice, unknown capability); NOT_FOUND (pool);
@@ -103,8 +58,8 @@ class TrafficServiceServicer(metaclass=_abc_1.ABCMeta):
     def GetWeights(
         self,
         request: _traffic_pb2.GetWeightsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_traffic_pb2.GetWeightsResponse, _abc.Awaitable[_traffic_pb2.GetWeightsResponse]]:
+        context: _aio.ServicerContext[_traffic_pb2.GetWeightsRequest, _abc.Awaitable[_traffic_pb2.GetWeightsResponse]],
+    ) -> _abc.Awaitable[_traffic_pb2.GetWeightsResponse]:
         """Gives the arms as set.
 
         Errors: PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
@@ -114,8 +69,8 @@ class TrafficServiceServicer(metaclass=_abc_1.ABCMeta):
     def ListArms(
         self,
         request: _traffic_pb2.ListArmsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_traffic_pb2.ListArmsResponse, _abc.Awaitable[_traffic_pb2.ListArmsResponse]]:
+        context: _aio.ServicerContext[_traffic_pb2.ListArmsRequest, _abc.Awaitable[_traffic_pb2.ListArmsResponse]],
+    ) -> _abc.Awaitable[_traffic_pb2.ListArmsResponse]:
         """Gives what was measured of each arm.
 
         Errors: INVALID_ARGUMENT (window); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
@@ -125,12 +80,12 @@ class TrafficServiceServicer(metaclass=_abc_1.ABCMeta):
     def ReportArm(
         self,
         request: _traffic_pb2.ReportArmRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_traffic_pb2.ReportArmResponse, _abc.Awaitable[_traffic_pb2.ReportArmResponse]]:
+        context: _aio.ServicerContext[_traffic_pb2.ReportArmRequest, _abc.Awaitable[_traffic_pb2.ReportArmResponse]],
+    ) -> _abc.Awaitable[_traffic_pb2.ReportArmResponse]:
         """Adds measurements that were made elsewhere (load test, shadow comparison).
 
         Errors: INVALID_ARGUMENT (no arm, negative counts); NOT_FOUND (arm); PERMISSION_DENIED; UNAVAILABLE;
         UNAUTHENTICATED.
         """
 
-def add_TrafficServiceServicer_to_server(servicer: TrafficServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_TrafficServiceServicer_to_server(servicer: TrafficServiceServicer, server: _aio.Server) -> None: ...

@@ -245,7 +245,7 @@ class StreamingRecognizeRequest(_message.Message):
     CONTROL_FIELD_NUMBER: _builtins.int
     END_OF_AUDIO_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
-    """Audio in the form of the config, at most 15 KB a message."""
+    """Audio in the form of the config, at most 15 KB (15,360 bytes) a message."""
     @_builtins.property
     def config(self) -> Global___StreamingRecognitionConfig:
         """First message, once."""

@@ -7,21 +7,7 @@ from antiphon.asr.v1 import recognition_pb2 as _recognition_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,42 +15,15 @@ GRPC_VERSION: str
 class SpeechRecognitionServiceStub:
     """Turns speech into text."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> SpeechRecognitionServiceAsyncStub: ...
-    Recognize: _grpc.UnaryUnaryMultiCallable[_recognition_pb2.RecognizeRequest, _recognition_pb2.RecognizeResponse]
-    """Recognizes one short recording (at most 60 s and `limits.max_message_bytes`).
-
-    Errors: INVALID_ARGUMENT (format, empty or odd audio, too long, compute budget out of range); FAILED_PRECONDITION
-    (no model for any of the languages, or not the model asked for); RESOURCE_EXHAUSTED with RetryInfo (no free
-    session); DEADLINE_EXCEEDED; UNAVAILABLE (draining or worker lost); UNAUTHENTICATED.
-    """
-    StreamingRecognize: _grpc.StreamStreamMultiCallable[_recognition_pb2.StreamingRecognizeRequest, _recognition_pb2.StreamingRecognizeResponse]
-    """Recognizes speech while it is spoken. The first message is `config`, then `audio` and `control` in any order, at
-    last `end_of_audio`; the server then sends the last final result and `stats` and closes. A stream that closes
-    without `end_of_audio` is a cancel. Silence alone gives an endpoint NO_SPEECH and no result.
-
-    Errors: INVALID_ARGUMENT (first message no config, config twice, format not served, odd byte count, chunk over
-    15 KB, a setting out of range, no audio at all); FAILED_PRECONDITION (no model for any of the languages);
-    RESOURCE_EXHAUSTED with RetryInfo (no free session) or QuotaFailure (bytes); DEADLINE_EXCEEDED (idle or longest
-    session); UNAVAILABLE (draining or worker lost); NOT_FOUND (resume token unknown, used, or of other
-    credentials); UNAUTHENTICATED.
-    """
-
-@_typing.type_check_only
-class SpeechRecognitionServiceAsyncStub(SpeechRecognitionServiceStub):
-    """Turns speech into text."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Recognize: _aio.UnaryUnaryMultiCallable[_recognition_pb2.RecognizeRequest, _recognition_pb2.RecognizeResponse]  # type: ignore[assignment]
+    Recognize: _aio.UnaryUnaryMultiCallable[_recognition_pb2.RecognizeRequest, _recognition_pb2.RecognizeResponse]
     """Recognizes one short recording (at most 60 s and `limits.max_message_bytes`).
 
     Errors: INVALID_ARGUMENT (format, empty or odd audio, too long, compute budget out of range); FAILED_PRECONDITION
     (no model for any of the languages, or not the model asked for); RESOURCE_EXHAUSTED with RetryInfo (no free
     session); DEADLINE_EXCEEDED; UNAVAILABLE (draining or worker lost); UNAUTHENTICATED.
     """
-    StreamingRecognize: _aio.StreamStreamMultiCallable[_recognition_pb2.StreamingRecognizeRequest, _recognition_pb2.StreamingRecognizeResponse]  # type: ignore[assignment]
+    StreamingRecognize: _aio.StreamStreamMultiCallable[_recognition_pb2.StreamingRecognizeRequest, _recognition_pb2.StreamingRecognizeResponse]
     """Recognizes speech while it is spoken. The first message is `config`, then `audio` and `control` in any order, at
     last `end_of_audio`; the server then sends the last final result and `stats` and closes. A stream that closes
     without `end_of_audio` is a cancel. Silence alone gives an endpoint NO_SPEECH and no result.
@@ -83,8 +42,8 @@ class SpeechRecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
     def Recognize(
         self,
         request: _recognition_pb2.RecognizeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_recognition_pb2.RecognizeResponse, _abc.Awaitable[_recognition_pb2.RecognizeResponse]]:
+        context: _aio.ServicerContext[_recognition_pb2.RecognizeRequest, _abc.Awaitable[_recognition_pb2.RecognizeResponse]],
+    ) -> _abc.Awaitable[_recognition_pb2.RecognizeResponse]:
         """Recognizes one short recording (at most 60 s and `limits.max_message_bytes`).
 
         Errors: INVALID_ARGUMENT (format, empty or odd audio, too long, compute budget out of range); FAILED_PRECONDITION
@@ -95,9 +54,9 @@ class SpeechRecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def StreamingRecognize(
         self,
-        request_iterator: _MaybeAsyncIterator[_recognition_pb2.StreamingRecognizeRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_recognition_pb2.StreamingRecognizeResponse], _abc.AsyncIterator[_recognition_pb2.StreamingRecognizeResponse]]:
+        request_iterator: _abc.AsyncIterator[_recognition_pb2.StreamingRecognizeRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_recognition_pb2.StreamingRecognizeRequest], _abc.AsyncIterator[_recognition_pb2.StreamingRecognizeResponse]],
+    ) -> _abc.AsyncIterator[_recognition_pb2.StreamingRecognizeResponse]:
         """Recognizes speech while it is spoken. The first message is `config`, then `audio` and `control` in any order, at
         last `end_of_audio`; the server then sends the last final result and `stats` and closes. A stream that closes
         without `end_of_audio` is a cancel. Silence alone gives an endpoint NO_SPEECH and no result.
@@ -109,4 +68,4 @@ class SpeechRecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         credentials); UNAUTHENTICATED.
         """
 
-def add_SpeechRecognitionServiceServicer_to_server(servicer: SpeechRecognitionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_SpeechRecognitionServiceServicer_to_server(servicer: SpeechRecognitionServiceServicer, server: _aio.Server) -> None: ...

@@ -7,21 +7,7 @@ from antiphon.dialogue.v1 import dialogue_pb2 as _dialogue_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,31 +15,8 @@ GRPC_VERSION: str
 class DialogueServiceStub:
     """Keeps the state of a conversation and finds the words where no skill does."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> DialogueServiceAsyncStub: ...
-    Respond: _grpc.UnaryStreamMultiCallable[_dialogue_pb2.RespondRequest, _dialogue_pb2.RespondResponse]
-    """Takes one turn of the user into the state and streams the assistant's part: acts, text, citations, a question,
-    the change of state, and `done` at the end. A repeat with the same idempotency key gives the same and changes
-    nothing more.
-
-    Errors: INVALID_ARGUMENT (no text, session or key); FAILED_PRECONDITION (locale not served, knowledge collection
-    not there); ABORTED (another turn of the session was faster; repeat); RESOURCE_EXHAUSTED with RetryInfo;
-    DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED.
-    """
-    GetDialogueState: _grpc.UnaryUnaryMultiCallable[_dialogue_pb2.GetDialogueStateRequest, _dialogue_pb2.GetDialogueStateResponse]
-    """Gives the state of a conversation.
-
-    Errors: NOT_FOUND (no such session, expired, or of other credentials); UNAVAILABLE; UNAUTHENTICATED.
-    """
-
-@_typing.type_check_only
-class DialogueServiceAsyncStub(DialogueServiceStub):
-    """Keeps the state of a conversation and finds the words where no skill does."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Respond: _aio.UnaryStreamMultiCallable[_dialogue_pb2.RespondRequest, _dialogue_pb2.RespondResponse]  # type: ignore[assignment]
+    Respond: _aio.UnaryStreamMultiCallable[_dialogue_pb2.RespondRequest, _dialogue_pb2.RespondResponse]
     """Takes one turn of the user into the state and streams the assistant's part: acts, text, citations, a question,
     the change of state, and `done` at the end. A repeat with the same idempotency key gives the same and changes
     nothing more.
@@ -62,7 +25,7 @@ class DialogueServiceAsyncStub(DialogueServiceStub):
     not there); ABORTED (another turn of the session was faster; repeat); RESOURCE_EXHAUSTED with RetryInfo;
     DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED.
     """
-    GetDialogueState: _aio.UnaryUnaryMultiCallable[_dialogue_pb2.GetDialogueStateRequest, _dialogue_pb2.GetDialogueStateResponse]  # type: ignore[assignment]
+    GetDialogueState: _aio.UnaryUnaryMultiCallable[_dialogue_pb2.GetDialogueStateRequest, _dialogue_pb2.GetDialogueStateResponse]
     """Gives the state of a conversation.
 
     Errors: NOT_FOUND (no such session, expired, or of other credentials); UNAVAILABLE; UNAUTHENTICATED.
@@ -75,8 +38,8 @@ class DialogueServiceServicer(metaclass=_abc_1.ABCMeta):
     def Respond(
         self,
         request: _dialogue_pb2.RespondRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_dialogue_pb2.RespondResponse], _abc.AsyncIterator[_dialogue_pb2.RespondResponse]]:
+        context: _aio.ServicerContext[_dialogue_pb2.RespondRequest, _abc.AsyncIterator[_dialogue_pb2.RespondResponse]],
+    ) -> _abc.AsyncIterator[_dialogue_pb2.RespondResponse]:
         """Takes one turn of the user into the state and streams the assistant's part: acts, text, citations, a question,
         the change of state, and `done` at the end. A repeat with the same idempotency key gives the same and changes
         nothing more.
@@ -90,11 +53,11 @@ class DialogueServiceServicer(metaclass=_abc_1.ABCMeta):
     def GetDialogueState(
         self,
         request: _dialogue_pb2.GetDialogueStateRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_dialogue_pb2.GetDialogueStateResponse, _abc.Awaitable[_dialogue_pb2.GetDialogueStateResponse]]:
+        context: _aio.ServicerContext[_dialogue_pb2.GetDialogueStateRequest, _abc.Awaitable[_dialogue_pb2.GetDialogueStateResponse]],
+    ) -> _abc.Awaitable[_dialogue_pb2.GetDialogueStateResponse]:
         """Gives the state of a conversation.
 
         Errors: NOT_FOUND (no such session, expired, or of other credentials); UNAVAILABLE; UNAUTHENTICATED.
         """
 
-def add_DialogueServiceServicer_to_server(servicer: DialogueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_DialogueServiceServicer_to_server(servicer: DialogueServiceServicer, server: _aio.Server) -> None: ...

@@ -7,21 +7,7 @@ from antiphon.nlu.v1 import understanding_pb2 as _understanding_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,56 +15,15 @@ GRPC_VERSION: str
 class LanguageUnderstandingServiceStub:
     """Reads what an utterance wants: intent and typed slots."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> LanguageUnderstandingServiceAsyncStub: ...
-    Interpret: _grpc.UnaryUnaryMultiCallable[_understanding_pb2.InterpretRequest, _understanding_pb2.InterpretResponse]
-    """Reads the alternatives of one utterance and ranks the readings.
-
-    Errors: INVALID_ARGUMENT (no text, over 4,000 code points, over 30 alternatives, a setting out of range);
-    FAILED_PRECONDITION (locale not served in a mode that was allowed, model or skill not there); RESOURCE_EXHAUSTED
-    with RetryInfo; DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED.
-    """
-    StreamingInterpret: _grpc.StreamStreamMultiCallable[_understanding_pb2.StreamingInterpretRequest, _understanding_pb2.StreamingInterpretResponse]
-    """Reads utterances as they grow, and many in turn on one stream. The first message is `config`, then `update`, at
-    last `end_of_input`; every update is answered by one `result` or `error` with its `request_id`, in any order; an
-    update may supersede an earlier one of the same `request_id`, which then gets no answer.
-
-    Errors that end the stream: INVALID_ARGUMENT (first message no config, config twice); RESOURCE_EXHAUSTED with
-    RetryInfo (no free session); DEADLINE_EXCEEDED (idle or longest session); UNAVAILABLE; UNAUTHENTICATED. All others
-    come as `error`.
-    """
-    UpdateSkill: _grpc.UnaryUnaryMultiCallable[_understanding_pb2.UpdateSkillRequest, _understanding_pb2.UpdateSkillResponse]
-    """Adds or retrains the model of one skill; the others stay as they are. Repeat the call with the same key to learn
-    how far it is.
-
-    Errors: INVALID_ARGUMENT (manifest); FAILED_PRECONDITION (divergence too large under BLOCK, base version gone);
-    ABORTED (another update of this skill runs); PERMISSION_DENIED; UNIMPLEMENTED (the pool's models cannot);
-    UNAVAILABLE; UNAUTHENTICATED.
-    """
-    AddLocale: _grpc.UnaryUnaryMultiCallable[_understanding_pb2.AddLocaleRequest, _understanding_pb2.AddLocaleResponse]
-    """Starts to serve a further locale, with a bilingual lexicon in the place of labelled data. Repeat the call with the
-    same key to learn how far it is.
-
-    Errors: INVALID_ARGUMENT (lexicon, locale); ALREADY_EXISTS (locale served by a better mode); ABORTED (it is being
-    added under another key); PERMISSION_DENIED; UNIMPLEMENTED (the pool's models cannot); UNAVAILABLE;
-    UNAUTHENTICATED.
-    """
-
-@_typing.type_check_only
-class LanguageUnderstandingServiceAsyncStub(LanguageUnderstandingServiceStub):
-    """Reads what an utterance wants: intent and typed slots."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Interpret: _aio.UnaryUnaryMultiCallable[_understanding_pb2.InterpretRequest, _understanding_pb2.InterpretResponse]  # type: ignore[assignment]
+    Interpret: _aio.UnaryUnaryMultiCallable[_understanding_pb2.InterpretRequest, _understanding_pb2.InterpretResponse]
     """Reads the alternatives of one utterance and ranks the readings.
 
     Errors: INVALID_ARGUMENT (no text, over 4,000 code points, over 30 alternatives, a setting out of range);
     FAILED_PRECONDITION (locale not served in a mode that was allowed, model or skill not there); RESOURCE_EXHAUSTED
     with RetryInfo; DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED.
     """
-    StreamingInterpret: _aio.StreamStreamMultiCallable[_understanding_pb2.StreamingInterpretRequest, _understanding_pb2.StreamingInterpretResponse]  # type: ignore[assignment]
+    StreamingInterpret: _aio.StreamStreamMultiCallable[_understanding_pb2.StreamingInterpretRequest, _understanding_pb2.StreamingInterpretResponse]
     """Reads utterances as they grow, and many in turn on one stream. The first message is `config`, then `update`, at
     last `end_of_input`; every update is answered by one `result` or `error` with its `request_id`, in any order; an
     update may supersede an earlier one of the same `request_id`, which then gets no answer.
@@ -87,7 +32,7 @@ class LanguageUnderstandingServiceAsyncStub(LanguageUnderstandingServiceStub):
     RetryInfo (no free session); DEADLINE_EXCEEDED (idle or longest session); UNAVAILABLE; UNAUTHENTICATED. All others
     come as `error`.
     """
-    UpdateSkill: _aio.UnaryUnaryMultiCallable[_understanding_pb2.UpdateSkillRequest, _understanding_pb2.UpdateSkillResponse]  # type: ignore[assignment]
+    UpdateSkill: _aio.UnaryUnaryMultiCallable[_understanding_pb2.UpdateSkillRequest, _understanding_pb2.UpdateSkillResponse]
     """Adds or retrains the model of one skill; the others stay as they are. Repeat the call with the same key to learn
     how far it is.
 
@@ -95,7 +40,7 @@ class LanguageUnderstandingServiceAsyncStub(LanguageUnderstandingServiceStub):
     ABORTED (another update of this skill runs); PERMISSION_DENIED; UNIMPLEMENTED (the pool's models cannot);
     UNAVAILABLE; UNAUTHENTICATED.
     """
-    AddLocale: _aio.UnaryUnaryMultiCallable[_understanding_pb2.AddLocaleRequest, _understanding_pb2.AddLocaleResponse]  # type: ignore[assignment]
+    AddLocale: _aio.UnaryUnaryMultiCallable[_understanding_pb2.AddLocaleRequest, _understanding_pb2.AddLocaleResponse]
     """Starts to serve a further locale, with a bilingual lexicon in the place of labelled data. Repeat the call with the
     same key to learn how far it is.
 
@@ -111,8 +56,8 @@ class LanguageUnderstandingServiceServicer(metaclass=_abc_1.ABCMeta):
     def Interpret(
         self,
         request: _understanding_pb2.InterpretRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_understanding_pb2.InterpretResponse, _abc.Awaitable[_understanding_pb2.InterpretResponse]]:
+        context: _aio.ServicerContext[_understanding_pb2.InterpretRequest, _abc.Awaitable[_understanding_pb2.InterpretResponse]],
+    ) -> _abc.Awaitable[_understanding_pb2.InterpretResponse]:
         """Reads the alternatives of one utterance and ranks the readings.
 
         Errors: INVALID_ARGUMENT (no text, over 4,000 code points, over 30 alternatives, a setting out of range);
@@ -123,9 +68,9 @@ class LanguageUnderstandingServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def StreamingInterpret(
         self,
-        request_iterator: _MaybeAsyncIterator[_understanding_pb2.StreamingInterpretRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_understanding_pb2.StreamingInterpretResponse], _abc.AsyncIterator[_understanding_pb2.StreamingInterpretResponse]]:
+        request_iterator: _abc.AsyncIterator[_understanding_pb2.StreamingInterpretRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_understanding_pb2.StreamingInterpretRequest], _abc.AsyncIterator[_understanding_pb2.StreamingInterpretResponse]],
+    ) -> _abc.AsyncIterator[_understanding_pb2.StreamingInterpretResponse]:
         """Reads utterances as they grow, and many in turn on one stream. The first message is `config`, then `update`, at
         last `end_of_input`; every update is answered by one `result` or `error` with its `request_id`, in any order; an
         update may supersede an earlier one of the same `request_id`, which then gets no answer.
@@ -139,8 +84,8 @@ class LanguageUnderstandingServiceServicer(metaclass=_abc_1.ABCMeta):
     def UpdateSkill(
         self,
         request: _understanding_pb2.UpdateSkillRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_understanding_pb2.UpdateSkillResponse, _abc.Awaitable[_understanding_pb2.UpdateSkillResponse]]:
+        context: _aio.ServicerContext[_understanding_pb2.UpdateSkillRequest, _abc.Awaitable[_understanding_pb2.UpdateSkillResponse]],
+    ) -> _abc.Awaitable[_understanding_pb2.UpdateSkillResponse]:
         """Adds or retrains the model of one skill; the others stay as they are. Repeat the call with the same key to learn
         how far it is.
 
@@ -153,8 +98,8 @@ class LanguageUnderstandingServiceServicer(metaclass=_abc_1.ABCMeta):
     def AddLocale(
         self,
         request: _understanding_pb2.AddLocaleRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_understanding_pb2.AddLocaleResponse, _abc.Awaitable[_understanding_pb2.AddLocaleResponse]]:
+        context: _aio.ServicerContext[_understanding_pb2.AddLocaleRequest, _abc.Awaitable[_understanding_pb2.AddLocaleResponse]],
+    ) -> _abc.Awaitable[_understanding_pb2.AddLocaleResponse]:
         """Starts to serve a further locale, with a bilingual lexicon in the place of labelled data. Repeat the call with the
         same key to learn how far it is.
 
@@ -163,4 +108,4 @@ class LanguageUnderstandingServiceServicer(metaclass=_abc_1.ABCMeta):
         UNAUTHENTICATED.
         """
 
-def add_LanguageUnderstandingServiceServicer_to_server(servicer: LanguageUnderstandingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_LanguageUnderstandingServiceServicer_to_server(servicer: LanguageUnderstandingServiceServicer, server: _aio.Server) -> None: ...

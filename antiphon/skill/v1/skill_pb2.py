@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from antiphon.skill.v1 import manifest_pb2 as antiphon_dot_skill_dot_v1_dot_manifest__pb2
+from antiphon.types.v1 import alarm_pb2 as antiphon_dot_types_dot_v1_dot_alarm__pb2
 from antiphon.types.v1 import answer_pb2 as antiphon_dot_types_dot_v1_dot_answer__pb2
 from antiphon.types.v1 import context_pb2 as antiphon_dot_types_dot_v1_dot_context__pb2
 from antiphon.types.v1 import understanding_pb2 as antiphon_dot_types_dot_v1_dot_understanding__pb2
@@ -31,7 +32,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/skill/v1/skill.proto\x12\x11\x61ntiphon.skill.v1\x1a antiphon/skill/v1/manifest.proto\x1a\x1e\x61ntiphon/types/v1/answer.proto\x1a\x1f\x61ntiphon/types/v1/context.proto\x1a%antiphon/types/v1/understanding.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n\x12GetManifestRequest\x12\x10\n\x08skill_id\x18\x01 \x01(\t\"J\n\x13GetManifestResponse\x12\x33\n\tmanifests\x18\x01 \x03(\x0b\x32 .antiphon.skill.v1.SkillManifest\"\xbb\x01\n\x11\x43\x61nFulfillRequest\x12\x16\n\x08skill_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12@\n\x0finterpretations\x18\x02 \x03(\x0b\x32!.antiphon.types.v1.InterpretationB\x04\xe2\x41\x01\x02\x12\x1b\n\rlanguage_code\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1e.antiphon.types.v1.TurnContext\"J\n\x12\x43\x61nFulfillResponse\x12\x34\n\x07\x61nswers\x18\x01 \x03(\x0b\x32#.antiphon.skill.v1.FulfilmentAnswer\"\x87\x01\n\x10\x46ulfilmentAnswer\x12\x31\n\nfulfilment\x18\x01 \x01(\x0e\x32\x1d.antiphon.types.v1.Fulfilment\x12\x30\n\x05slots\x18\x02 \x03(\x0b\x32!.antiphon.skill.v1.SlotFulfilment\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x83\x01\n\x0eSlotFulfilment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\nunderstood\x18\x02 \x01(\x0e\x32\x1d.antiphon.types.v1.Fulfilment\x12\x30\n\tfulfilled\x18\x03 \x01(\x0e\x32\x1d.antiphon.types.v1.Fulfilment\"\x91\x02\n\x0e\x45xecuteRequest\x12\x16\n\x08skill_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0fidempotency_key\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\x0einterpretation\x18\x03 \x01(\x0b\x32!.antiphon.types.v1.InterpretationB\x04\xe2\x41\x01\x02\x12\x1b\n\rlanguage_code\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x1e.antiphon.types.v1.TurnContext\x12\x11\n\tconfirmed\x18\x06 \x01(\x08\x12\x11\n\tprompt_id\x18\x07 \x01(\t\x12\x13\n\x0bskill_state\x18\x08 \x01(\x0c\"\xe4\x02\n\x0f\x45xecuteResponse\x12/\n\x08progress\x18\x01 \x01(\x0b\x32\x1b.antiphon.skill.v1.ProgressH\x00\x12.\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x1c.antiphon.types.v1.TextChunkH\x00\x12-\n\x07\x64isplay\x18\x03 \x01(\x0b\x32\x1a.antiphon.types.v1.DisplayH\x00\x12/\n\x08\x63itation\x18\x04 \x01(\x0b\x32\x1b.antiphon.types.v1.CitationH\x00\x12\x31\n\tdirective\x18\x05 \x01(\x0b\x32\x1c.antiphon.types.v1.DirectiveH\x00\x12+\n\x06prompt\x18\x06 \x01(\x0b\x32\x19.antiphon.types.v1.PromptH\x00\x12\'\n\x04\x64one\x18\x07 \x01(\x0b\x32\x17.antiphon.skill.v1.DoneH\x00\x42\x07\n\x05\x65vent\"\x88\x01\n\x08Progress\x12*\n\x04text\x18\x01 \x01(\x0b\x32\x1c.antiphon.types.v1.TextChunk\x12\x15\n\x08\x66raction\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12,\n\ttime_left\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0b\n\t_fraction\"\xd7\x01\n\x04\x44one\x12\x34\n\x07outcome\x18\x01 \x01(\x0e\x32#.antiphon.skill.v1.ExecutionOutcome\x12\x31\n\x07receipt\x18\x02 \x01(\x0b\x32 .antiphon.skill.v1.EffectReceipt\x12\x13\n\x0bskill_state\x18\x03 \x01(\x0c\x12&\n\x05\x66ocus\x18\x04 \x03(\x0b\x32\x17.antiphon.types.v1.Slot\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x19\n\x11\x65xpects_follow_up\x18\x06 \x01(\x08\"f\n\rEffectReceipt\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12*\n\x07\x65\x66\x66\x65\x63ts\x18\x02 \x03(\x0b\x32\x19.antiphon.skill.v1.Effect\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xb7\x01\n\x06\x45\x66\x66\x65\x63t\x12\x11\n\teffect_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x32\n\x0bside_effect\x18\x03 \x01(\x0e\x32\x1d.antiphon.skill.v1.SideEffect\x12/\n\x0b\x65\x66\x66\x65\x63t_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x12\n\nundo_token\x18\x06 \x01(\t*\x9b\x01\n\x10\x45xecutionOutcome\x12!\n\x1d\x45XECUTION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45XECUTION_OUTCOME_COMPLETED\x10\x01\x12#\n\x1f\x45XECUTION_OUTCOME_AWAITING_USER\x10\x02\x12\x1e\n\x1a\x45XECUTION_OUTCOME_DECLINED\x10\x03\x32\x9b\x02\n\x0cSkillService\x12\\\n\x0bGetManifest\x12%.antiphon.skill.v1.GetManifestRequest\x1a&.antiphon.skill.v1.GetManifestResponse\x12Y\n\nCanFulfill\x12$.antiphon.skill.v1.CanFulfillRequest\x1a%.antiphon.skill.v1.CanFulfillResponse\x12R\n\x07\x45xecute\x12!.antiphon.skill.v1.ExecuteRequest\x1a\".antiphon.skill.v1.ExecuteResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/skill/v1/skill.proto\x12\x11\x61ntiphon.skill.v1\x1a antiphon/skill/v1/manifest.proto\x1a\x1d\x61ntiphon/types/v1/alarm.proto\x1a\x1e\x61ntiphon/types/v1/answer.proto\x1a\x1f\x61ntiphon/types/v1/context.proto\x1a%antiphon/types/v1/understanding.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n\x12GetManifestRequest\x12\x10\n\x08skill_id\x18\x01 \x01(\t\"J\n\x13GetManifestResponse\x12\x33\n\tmanifests\x18\x01 \x03(\x0b\x32 .antiphon.skill.v1.SkillManifest\"\xbb\x01\n\x11\x43\x61nFulfillRequest\x12\x16\n\x08skill_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12@\n\x0finterpretations\x18\x02 \x03(\x0b\x32!.antiphon.types.v1.InterpretationB\x04\xe2\x41\x01\x02\x12\x1b\n\rlanguage_code\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x1e.antiphon.types.v1.TurnContext\"J\n\x12\x43\x61nFulfillResponse\x12\x34\n\x07\x61nswers\x18\x01 \x03(\x0b\x32#.antiphon.skill.v1.FulfilmentAnswer\"\x87\x01\n\x10\x46ulfilmentAnswer\x12\x31\n\nfulfilment\x18\x01 \x01(\x0e\x32\x1d.antiphon.types.v1.Fulfilment\x12\x30\n\x05slots\x18\x02 \x03(\x0b\x32!.antiphon.skill.v1.SlotFulfilment\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x83\x01\n\x0eSlotFulfilment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\nunderstood\x18\x02 \x01(\x0e\x32\x1d.antiphon.types.v1.Fulfilment\x12\x30\n\tfulfilled\x18\x03 \x01(\x0e\x32\x1d.antiphon.types.v1.Fulfilment\"\x91\x02\n\x0e\x45xecuteRequest\x12\x16\n\x08skill_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1d\n\x0fidempotency_key\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12?\n\x0einterpretation\x18\x03 \x01(\x0b\x32!.antiphon.types.v1.InterpretationB\x04\xe2\x41\x01\x02\x12\x1b\n\rlanguage_code\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12/\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x1e.antiphon.types.v1.TurnContext\x12\x11\n\tconfirmed\x18\x06 \x01(\x08\x12\x11\n\tprompt_id\x18\x07 \x01(\t\x12\x13\n\x0bskill_state\x18\x08 \x01(\x0c\"\x9c\x03\n\x0f\x45xecuteResponse\x12/\n\x08progress\x18\x01 \x01(\x0b\x32\x1b.antiphon.skill.v1.ProgressH\x00\x12.\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x1c.antiphon.types.v1.TextChunkH\x00\x12-\n\x07\x64isplay\x18\x03 \x01(\x0b\x32\x1a.antiphon.types.v1.DisplayH\x00\x12/\n\x08\x63itation\x18\x04 \x01(\x0b\x32\x1b.antiphon.types.v1.CitationH\x00\x12\x31\n\tdirective\x18\x05 \x01(\x0b\x32\x1c.antiphon.types.v1.DirectiveH\x00\x12+\n\x06prompt\x18\x06 \x01(\x0b\x32\x19.antiphon.types.v1.PromptH\x00\x12\'\n\x04\x64one\x18\x07 \x01(\x0b\x32\x17.antiphon.skill.v1.DoneH\x00\x12\x36\n\x0c\x61larm_change\x18\x08 \x01(\x0b\x32\x1e.antiphon.types.v1.AlarmChangeH\x00\x42\x07\n\x05\x65vent\"\x88\x01\n\x08Progress\x12*\n\x04text\x18\x01 \x01(\x0b\x32\x1c.antiphon.types.v1.TextChunk\x12\x15\n\x08\x66raction\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12,\n\ttime_left\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0b\n\t_fraction\"\xd7\x01\n\x04\x44one\x12\x34\n\x07outcome\x18\x01 \x01(\x0e\x32#.antiphon.skill.v1.ExecutionOutcome\x12\x31\n\x07receipt\x18\x02 \x01(\x0b\x32 .antiphon.skill.v1.EffectReceipt\x12\x13\n\x0bskill_state\x18\x03 \x01(\x0c\x12&\n\x05\x66ocus\x18\x04 \x03(\x0b\x32\x17.antiphon.types.v1.Slot\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x19\n\x11\x65xpects_follow_up\x18\x06 \x01(\x08\"f\n\rEffectReceipt\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12*\n\x07\x65\x66\x66\x65\x63ts\x18\x02 \x03(\x0b\x32\x19.antiphon.skill.v1.Effect\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xb7\x01\n\x06\x45\x66\x66\x65\x63t\x12\x11\n\teffect_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x32\n\x0bside_effect\x18\x03 \x01(\x0e\x32\x1d.antiphon.skill.v1.SideEffect\x12/\n\x0b\x65\x66\x66\x65\x63t_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x12\n\nundo_token\x18\x06 \x01(\t*\x9b\x01\n\x10\x45xecutionOutcome\x12!\n\x1d\x45XECUTION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45XECUTION_OUTCOME_COMPLETED\x10\x01\x12#\n\x1f\x45XECUTION_OUTCOME_AWAITING_USER\x10\x02\x12\x1e\n\x1a\x45XECUTION_OUTCOME_DECLINED\x10\x03\x32\x9b\x02\n\x0cSkillService\x12\\\n\x0bGetManifest\x12%.antiphon.skill.v1.GetManifestRequest\x1a&.antiphon.skill.v1.GetManifestResponse\x12Y\n\nCanFulfill\x12$.antiphon.skill.v1.CanFulfillRequest\x1a%.antiphon.skill.v1.CanFulfillResponse\x12R\n\x07\x45xecute\x12!.antiphon.skill.v1.ExecuteRequest\x1a\".antiphon.skill.v1.ExecuteResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,32 +53,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXECUTEREQUEST'].fields_by_name['interpretation']._serialized_options = b'\342A\001\002'
   _globals['_EXECUTEREQUEST'].fields_by_name['language_code']._loaded_options = None
   _globals['_EXECUTEREQUEST'].fields_by_name['language_code']._serialized_options = b'\342A\001\002'
-  _globals['_EXECUTIONOUTCOME']._serialized_start=2225
-  _globals['_EXECUTIONOUTCOME']._serialized_end=2380
-  _globals['_GETMANIFESTREQUEST']._serialized_start=288
-  _globals['_GETMANIFESTREQUEST']._serialized_end=326
-  _globals['_GETMANIFESTRESPONSE']._serialized_start=328
-  _globals['_GETMANIFESTRESPONSE']._serialized_end=402
-  _globals['_CANFULFILLREQUEST']._serialized_start=405
-  _globals['_CANFULFILLREQUEST']._serialized_end=592
-  _globals['_CANFULFILLRESPONSE']._serialized_start=594
-  _globals['_CANFULFILLRESPONSE']._serialized_end=668
-  _globals['_FULFILMENTANSWER']._serialized_start=671
-  _globals['_FULFILMENTANSWER']._serialized_end=806
-  _globals['_SLOTFULFILMENT']._serialized_start=809
-  _globals['_SLOTFULFILMENT']._serialized_end=940
-  _globals['_EXECUTEREQUEST']._serialized_start=943
-  _globals['_EXECUTEREQUEST']._serialized_end=1216
-  _globals['_EXECUTERESPONSE']._serialized_start=1219
-  _globals['_EXECUTERESPONSE']._serialized_end=1575
-  _globals['_PROGRESS']._serialized_start=1578
-  _globals['_PROGRESS']._serialized_end=1714
-  _globals['_DONE']._serialized_start=1717
-  _globals['_DONE']._serialized_end=1932
-  _globals['_EFFECTRECEIPT']._serialized_start=1934
-  _globals['_EFFECTRECEIPT']._serialized_end=2036
-  _globals['_EFFECT']._serialized_start=2039
-  _globals['_EFFECT']._serialized_end=2222
-  _globals['_SKILLSERVICE']._serialized_start=2383
-  _globals['_SKILLSERVICE']._serialized_end=2666
+  _globals['_EXECUTIONOUTCOME']._serialized_start=2312
+  _globals['_EXECUTIONOUTCOME']._serialized_end=2467
+  _globals['_GETMANIFESTREQUEST']._serialized_start=319
+  _globals['_GETMANIFESTREQUEST']._serialized_end=357
+  _globals['_GETMANIFESTRESPONSE']._serialized_start=359
+  _globals['_GETMANIFESTRESPONSE']._serialized_end=433
+  _globals['_CANFULFILLREQUEST']._serialized_start=436
+  _globals['_CANFULFILLREQUEST']._serialized_end=623
+  _globals['_CANFULFILLRESPONSE']._serialized_start=625
+  _globals['_CANFULFILLRESPONSE']._serialized_end=699
+  _globals['_FULFILMENTANSWER']._serialized_start=702
+  _globals['_FULFILMENTANSWER']._serialized_end=837
+  _globals['_SLOTFULFILMENT']._serialized_start=840
+  _globals['_SLOTFULFILMENT']._serialized_end=971
+  _globals['_EXECUTEREQUEST']._serialized_start=974
+  _globals['_EXECUTEREQUEST']._serialized_end=1247
+  _globals['_EXECUTERESPONSE']._serialized_start=1250
+  _globals['_EXECUTERESPONSE']._serialized_end=1662
+  _globals['_PROGRESS']._serialized_start=1665
+  _globals['_PROGRESS']._serialized_end=1801
+  _globals['_DONE']._serialized_start=1804
+  _globals['_DONE']._serialized_end=2019
+  _globals['_EFFECTRECEIPT']._serialized_start=2021
+  _globals['_EFFECTRECEIPT']._serialized_end=2123
+  _globals['_EFFECT']._serialized_start=2126
+  _globals['_EFFECT']._serialized_end=2309
+  _globals['_SKILLSERVICE']._serialized_start=2470
+  _globals['_SKILLSERVICE']._serialized_end=2753
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from antiphon.skill.v1 import manifest_pb2 as _manifest_pb2
+from antiphon.types.v1 import alarm_pb2 as _alarm_pb2
 from antiphon.types.v1 import answer_pb2 as _answer_pb2
 from antiphon.types.v1 import context_pb2 as _context_pb2
 from antiphon.types.v1 import understanding_pb2 as _understanding_pb2
@@ -290,6 +291,7 @@ class ExecuteResponse(_message.Message):
     DIRECTIVE_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
+    ALARM_CHANGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> Global___Progress:
         """Still at it."""
@@ -318,6 +320,10 @@ class ExecuteResponse(_message.Message):
     def done(self) -> Global___Done:
         """The end."""
 
+    @_builtins.property
+    def alarm_change(self) -> _alarm_pb2.AlarmChange:
+        """Sets or deletes an alarm of the user; needs PERMISSION_ALARMS."""
+
     def __init__(
         self,
         *,
@@ -328,12 +334,13 @@ class ExecuteResponse(_message.Message):
         directive: _answer_pb2.Directive | None = ...,
         prompt: _answer_pb2.Prompt | None = ...,
         done: Global___Done | None = ...,
+        alarm_change: _alarm_pb2.AlarmChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "citation", b"citation", "directive", b"directive", "display", b"display", "done", b"done", "event", b"event", "progress", b"progress", "prompt", b"prompt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm_change", b"alarm_change", "answer", b"answer", "citation", b"citation", "directive", b"directive", "display", b"display", "done", b"done", "event", b"event", "progress", b"progress", "prompt", b"prompt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "citation", b"citation", "directive", b"directive", "display", b"display", "done", b"done", "event", b"event", "progress", b"progress", "prompt", b"prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_change", b"alarm_change", "answer", b"answer", "citation", b"citation", "directive", b"directive", "display", b"display", "done", b"done", "event", b"event", "progress", b"progress", "prompt", b"prompt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "answer", "display", "citation", "directive", "prompt", "done"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "answer", "display", "citation", "directive", "prompt", "done", "alarm_change"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

@@ -79,8 +79,8 @@ class SkillServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Execute(self, request, context):
-        """Serves one reading and streams what comes of it: any number of `progress`, `answer`, `display`, `citation` and
-        `directive`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key changes nothing
+        """Serves one reading and streams what comes of it: any number of `progress`, `answer`, `display`, `citation`,
+        `directive` and `alarm_change`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key changes nothing
         more and gives the same receipt. A stream that ends without `done` failed.
 
         Errors: NOT_FOUND (no such skill); INVALID_ARGUMENT (an intent it has not, a slot of the wrong type);

@@ -7,21 +7,7 @@ from antiphon.skill.v1 import skill_pb2 as _skill_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -31,54 +17,22 @@ class SkillServiceStub:
     the deadline of the call.
     """
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> SkillServiceAsyncStub: ...
-    GetManifest: _grpc.UnaryUnaryMultiCallable[_skill_pb2.GetManifestRequest, _skill_pb2.GetManifestResponse]
-    """Gives the manifests of the skills hosted here.
-
-    Errors: NOT_FOUND (no such skill); UNAVAILABLE; UNAUTHENTICATED.
-    """
-    CanFulfill: _grpc.UnaryUnaryMultiCallable[_skill_pb2.CanFulfillRequest, _skill_pb2.CanFulfillResponse]
-    """Asks whether the skill could serve readings of an utterance. It must change nothing and may be repeated, hedged and
-    cancelled. No answer in time counts as MISSING.
-
-    Errors: NOT_FOUND (no such skill); INVALID_ARGUMENT (an intent it has not); DEADLINE_EXCEEDED; UNAVAILABLE;
-    UNAUTHENTICATED.
-    """
-    Execute: _grpc.UnaryStreamMultiCallable[_skill_pb2.ExecuteRequest, _skill_pb2.ExecuteResponse]
-    """Serves one reading and streams what comes of it: any number of `progress`, `answer`, `display`, `citation` and
-    `directive`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key changes nothing
-    more and gives the same receipt. A stream that ends without `done` failed.
-
-    Errors: NOT_FOUND (no such skill); INVALID_ARGUMENT (an intent it has not, a slot of the wrong type);
-    FAILED_PRECONDITION (not confirmed, or not permitted); DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED. An error
-    after an effect carries ErrorInfo metadata "effect" = "true".
-    """
-
-@_typing.type_check_only
-class SkillServiceAsyncStub(SkillServiceStub):
-    """What a skill serves. One server may host many skills; `skill_id` tells which is meant. The time left for an answer is
-    the deadline of the call.
-    """
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    GetManifest: _aio.UnaryUnaryMultiCallable[_skill_pb2.GetManifestRequest, _skill_pb2.GetManifestResponse]  # type: ignore[assignment]
+    GetManifest: _aio.UnaryUnaryMultiCallable[_skill_pb2.GetManifestRequest, _skill_pb2.GetManifestResponse]
     """Gives the manifests of the skills hosted here.
 
     Errors: NOT_FOUND (no such skill); UNAVAILABLE; UNAUTHENTICATED.
     """
-    CanFulfill: _aio.UnaryUnaryMultiCallable[_skill_pb2.CanFulfillRequest, _skill_pb2.CanFulfillResponse]  # type: ignore[assignment]
+    CanFulfill: _aio.UnaryUnaryMultiCallable[_skill_pb2.CanFulfillRequest, _skill_pb2.CanFulfillResponse]
     """Asks whether the skill could serve readings of an utterance. It must change nothing and may be repeated, hedged and
     cancelled. No answer in time counts as MISSING.
 
     Errors: NOT_FOUND (no such skill); INVALID_ARGUMENT (an intent it has not); DEADLINE_EXCEEDED; UNAVAILABLE;
     UNAUTHENTICATED.
     """
-    Execute: _aio.UnaryStreamMultiCallable[_skill_pb2.ExecuteRequest, _skill_pb2.ExecuteResponse]  # type: ignore[assignment]
-    """Serves one reading and streams what comes of it: any number of `progress`, `answer`, `display`, `citation` and
-    `directive`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key changes nothing
+    Execute: _aio.UnaryStreamMultiCallable[_skill_pb2.ExecuteRequest, _skill_pb2.ExecuteResponse]
+    """Serves one reading and streams what comes of it: any number of `progress`, `answer`, `display`, `citation`,
+    `directive` and `alarm_change`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key changes nothing
     more and gives the same receipt. A stream that ends without `done` failed.
 
     Errors: NOT_FOUND (no such skill); INVALID_ARGUMENT (an intent it has not, a slot of the wrong type);
@@ -95,8 +49,8 @@ class SkillServiceServicer(metaclass=_abc_1.ABCMeta):
     def GetManifest(
         self,
         request: _skill_pb2.GetManifestRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_skill_pb2.GetManifestResponse, _abc.Awaitable[_skill_pb2.GetManifestResponse]]:
+        context: _aio.ServicerContext[_skill_pb2.GetManifestRequest, _abc.Awaitable[_skill_pb2.GetManifestResponse]],
+    ) -> _abc.Awaitable[_skill_pb2.GetManifestResponse]:
         """Gives the manifests of the skills hosted here.
 
         Errors: NOT_FOUND (no such skill); UNAVAILABLE; UNAUTHENTICATED.
@@ -106,8 +60,8 @@ class SkillServiceServicer(metaclass=_abc_1.ABCMeta):
     def CanFulfill(
         self,
         request: _skill_pb2.CanFulfillRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_skill_pb2.CanFulfillResponse, _abc.Awaitable[_skill_pb2.CanFulfillResponse]]:
+        context: _aio.ServicerContext[_skill_pb2.CanFulfillRequest, _abc.Awaitable[_skill_pb2.CanFulfillResponse]],
+    ) -> _abc.Awaitable[_skill_pb2.CanFulfillResponse]:
         """Asks whether the skill could serve readings of an utterance. It must change nothing and may be repeated, hedged and
         cancelled. No answer in time counts as MISSING.
 
@@ -119,10 +73,10 @@ class SkillServiceServicer(metaclass=_abc_1.ABCMeta):
     def Execute(
         self,
         request: _skill_pb2.ExecuteRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_skill_pb2.ExecuteResponse], _abc.AsyncIterator[_skill_pb2.ExecuteResponse]]:
-        """Serves one reading and streams what comes of it: any number of `progress`, `answer`, `display`, `citation` and
-        `directive`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key changes nothing
+        context: _aio.ServicerContext[_skill_pb2.ExecuteRequest, _abc.AsyncIterator[_skill_pb2.ExecuteResponse]],
+    ) -> _abc.AsyncIterator[_skill_pb2.ExecuteResponse]:
+        """Serves one reading and streams what comes of it: any number of `progress`, `answer`, `display`, `citation`,
+        `directive` and `alarm_change`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key changes nothing
         more and gives the same receipt. A stream that ends without `done` failed.
 
         Errors: NOT_FOUND (no such skill); INVALID_ARGUMENT (an intent it has not, a slot of the wrong type);
@@ -130,4 +84,4 @@ class SkillServiceServicer(metaclass=_abc_1.ABCMeta):
         after an effect carries ErrorInfo metadata "effect" = "true".
         """
 
-def add_SkillServiceServicer_to_server(servicer: SkillServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_SkillServiceServicer_to_server(servicer: SkillServiceServicer, server: _aio.Server) -> None: ...

@@ -35,7 +35,7 @@ class EnrollRequest(_message.Message):
     END_OF_UTTERANCE_FIELD_NUMBER: _builtins.int
     END_OF_AUDIO_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
-    """Audio in the form of the config, at most 15 KB a message."""
+    """Audio in the form of the config, at most 15 KB (15,360 bytes) a message."""
     @_builtins.property
     def config(self) -> Global___EnrollConfig:
         """First message, once."""
@@ -358,7 +358,7 @@ class StreamingVerifyRequest(_message.Message):
     AUDIO_FIELD_NUMBER: _builtins.int
     END_OF_AUDIO_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
-    """Audio in the form of the config, at most 15 KB a message."""
+    """Audio in the form of the config, at most 15 KB (15,360 bytes) a message."""
     @_builtins.property
     def config(self) -> Global___StreamingVerifyConfig:
         """First message, once."""

@@ -7,21 +7,7 @@ from antiphon.speaker.v1 import speaker_pb2 as _speaker_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,44 +15,8 @@ GRPC_VERSION: str
 class SpeakerServiceStub:
     """Tells enrolled voices apart. Needs `consent.speaker_recognition`. It is a hint, not proof of identity."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> SpeakerServiceAsyncStub: ...
-    Enroll: _grpc.StreamUnaryMultiCallable[_speaker_pb2.EnrollRequest, _speaker_pb2.EnrollResponse]
-    """Makes or extends the profile of a voice. The first message is `config`, then `audio` with `end_of_utterance`
-    between utterances, at last `end_of_audio`. A stream that closes without it changes nothing.
-
-    Errors: INVALID_ARGUMENT (first message no config, config twice, format not served, odd byte count, chunk over
-    15 KB); FAILED_PRECONDITION (no consent, or too little speech: ErrorInfo metadata "missing_seconds");
-    ALREADY_EXISTS (profile there and neither `extend` nor `replace`); RESOURCE_EXHAUSTED with RetryInfo;
-    DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED.
-    """
-    Verify: _grpc.UnaryUnaryMultiCallable[_speaker_pb2.VerifyRequest, _speaker_pb2.VerifyResponse]
-    """Compares one recording with profiles.
-
-    Errors: INVALID_ARGUMENT (format, threshold, no profile); NOT_FOUND (profile unknown or of other credentials);
-    FAILED_PRECONDITION (no consent, or profile made by a model that is gone); RESOURCE_EXHAUSTED with RetryInfo;
-    DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED.
-    """
-    StreamingVerify: _grpc.StreamStreamMultiCallable[_speaker_pb2.StreamingVerifyRequest, _speaker_pb2.StreamingVerifyResponse]
-    """Compares speech with profiles while it is spoken. The first message is `config`, then `audio`, at last
-    `end_of_audio`. A stream that closes without it is a cancel.
-
-    Errors: as Verify, and INVALID_ARGUMENT (first message no config, config twice, odd byte count, chunk over 15 KB).
-    """
-    DeleteProfile: _grpc.UnaryUnaryMultiCallable[_speaker_pb2.DeleteProfileRequest, _speaker_pb2.DeleteProfileResponse]
-    """Deletes a profile and all that was made from its audio, at once. Deleting it again is no error.
-
-    Errors: INVALID_ARGUMENT (no profile); UNAVAILABLE; UNAUTHENTICATED.
-    """
-
-@_typing.type_check_only
-class SpeakerServiceAsyncStub(SpeakerServiceStub):
-    """Tells enrolled voices apart. Needs `consent.speaker_recognition`. It is a hint, not proof of identity."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Enroll: _aio.StreamUnaryMultiCallable[_speaker_pb2.EnrollRequest, _speaker_pb2.EnrollResponse]  # type: ignore[assignment]
+    Enroll: _aio.StreamUnaryMultiCallable[_speaker_pb2.EnrollRequest, _speaker_pb2.EnrollResponse]
     """Makes or extends the profile of a voice. The first message is `config`, then `audio` with `end_of_utterance`
     between utterances, at last `end_of_audio`. A stream that closes without it changes nothing.
 
@@ -75,20 +25,20 @@ class SpeakerServiceAsyncStub(SpeakerServiceStub):
     ALREADY_EXISTS (profile there and neither `extend` nor `replace`); RESOURCE_EXHAUSTED with RetryInfo;
     DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED.
     """
-    Verify: _aio.UnaryUnaryMultiCallable[_speaker_pb2.VerifyRequest, _speaker_pb2.VerifyResponse]  # type: ignore[assignment]
+    Verify: _aio.UnaryUnaryMultiCallable[_speaker_pb2.VerifyRequest, _speaker_pb2.VerifyResponse]
     """Compares one recording with profiles.
 
     Errors: INVALID_ARGUMENT (format, threshold, no profile); NOT_FOUND (profile unknown or of other credentials);
     FAILED_PRECONDITION (no consent, or profile made by a model that is gone); RESOURCE_EXHAUSTED with RetryInfo;
     DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED.
     """
-    StreamingVerify: _aio.StreamStreamMultiCallable[_speaker_pb2.StreamingVerifyRequest, _speaker_pb2.StreamingVerifyResponse]  # type: ignore[assignment]
+    StreamingVerify: _aio.StreamStreamMultiCallable[_speaker_pb2.StreamingVerifyRequest, _speaker_pb2.StreamingVerifyResponse]
     """Compares speech with profiles while it is spoken. The first message is `config`, then `audio`, at last
     `end_of_audio`. A stream that closes without it is a cancel.
 
     Errors: as Verify, and INVALID_ARGUMENT (first message no config, config twice, odd byte count, chunk over 15 KB).
     """
-    DeleteProfile: _aio.UnaryUnaryMultiCallable[_speaker_pb2.DeleteProfileRequest, _speaker_pb2.DeleteProfileResponse]  # type: ignore[assignment]
+    DeleteProfile: _aio.UnaryUnaryMultiCallable[_speaker_pb2.DeleteProfileRequest, _speaker_pb2.DeleteProfileResponse]
     """Deletes a profile and all that was made from its audio, at once. Deleting it again is no error.
 
     Errors: INVALID_ARGUMENT (no profile); UNAVAILABLE; UNAUTHENTICATED.
@@ -100,9 +50,9 @@ class SpeakerServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Enroll(
         self,
-        request_iterator: _MaybeAsyncIterator[_speaker_pb2.EnrollRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_speaker_pb2.EnrollResponse, _abc.Awaitable[_speaker_pb2.EnrollResponse]]:
+        request_iterator: _abc.AsyncIterator[_speaker_pb2.EnrollRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_speaker_pb2.EnrollRequest], _abc.Awaitable[_speaker_pb2.EnrollResponse]],
+    ) -> _abc.Awaitable[_speaker_pb2.EnrollResponse]:
         """Makes or extends the profile of a voice. The first message is `config`, then `audio` with `end_of_utterance`
         between utterances, at last `end_of_audio`. A stream that closes without it changes nothing.
 
@@ -116,8 +66,8 @@ class SpeakerServiceServicer(metaclass=_abc_1.ABCMeta):
     def Verify(
         self,
         request: _speaker_pb2.VerifyRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_speaker_pb2.VerifyResponse, _abc.Awaitable[_speaker_pb2.VerifyResponse]]:
+        context: _aio.ServicerContext[_speaker_pb2.VerifyRequest, _abc.Awaitable[_speaker_pb2.VerifyResponse]],
+    ) -> _abc.Awaitable[_speaker_pb2.VerifyResponse]:
         """Compares one recording with profiles.
 
         Errors: INVALID_ARGUMENT (format, threshold, no profile); NOT_FOUND (profile unknown or of other credentials);
@@ -128,9 +78,9 @@ class SpeakerServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def StreamingVerify(
         self,
-        request_iterator: _MaybeAsyncIterator[_speaker_pb2.StreamingVerifyRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_speaker_pb2.StreamingVerifyResponse], _abc.AsyncIterator[_speaker_pb2.StreamingVerifyResponse]]:
+        request_iterator: _abc.AsyncIterator[_speaker_pb2.StreamingVerifyRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_speaker_pb2.StreamingVerifyRequest], _abc.AsyncIterator[_speaker_pb2.StreamingVerifyResponse]],
+    ) -> _abc.AsyncIterator[_speaker_pb2.StreamingVerifyResponse]:
         """Compares speech with profiles while it is spoken. The first message is `config`, then `audio`, at last
         `end_of_audio`. A stream that closes without it is a cancel.
 
@@ -141,11 +91,11 @@ class SpeakerServiceServicer(metaclass=_abc_1.ABCMeta):
     def DeleteProfile(
         self,
         request: _speaker_pb2.DeleteProfileRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_speaker_pb2.DeleteProfileResponse, _abc.Awaitable[_speaker_pb2.DeleteProfileResponse]]:
+        context: _aio.ServicerContext[_speaker_pb2.DeleteProfileRequest, _abc.Awaitable[_speaker_pb2.DeleteProfileResponse]],
+    ) -> _abc.Awaitable[_speaker_pb2.DeleteProfileResponse]:
         """Deletes a profile and all that was made from its audio, at once. Deleting it again is no error.
 
         Errors: INVALID_ARGUMENT (no profile); UNAVAILABLE; UNAUTHENTICATED.
         """
 
-def add_SpeakerServiceServicer_to_server(servicer: SpeakerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_SpeakerServiceServicer_to_server(servicer: SpeakerServiceServicer, server: _aio.Server) -> None: ...

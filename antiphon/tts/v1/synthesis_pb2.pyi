@@ -602,7 +602,7 @@ class AudioChunk(_message.Message):
     END_OFFSET_FIELD_NUMBER: _builtins.int
     SPAN_FIELD_NUMBER: _builtins.int
     content: _builtins.bytes
-    """The audio, at most 15 KB."""
+    """The audio, at most 15 KB (15,360 bytes)."""
     @_builtins.property
     def start_offset(self) -> _duration_pb2.Duration:
         """Its first sample, from the start of the synthesized audio."""

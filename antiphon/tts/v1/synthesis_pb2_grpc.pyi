@@ -7,21 +7,7 @@ from antiphon.tts.v1 import synthesis_pb2 as _synthesis_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,50 +15,15 @@ GRPC_VERSION: str
 class SpeechSynthesisServiceStub:
     """Says text."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> SpeechSynthesisServiceAsyncStub: ...
-    Synthesize: _grpc.UnaryUnaryMultiCallable[_synthesis_pb2.SynthesizeRequest, _synthesis_pb2.SynthesizeResponse]
-    """Says one text and gives the whole audio.
-
-    Errors: INVALID_ARGUMENT (no text, over 4,000 code points, malformed SSML, format not served, prosody out of
-    range); FAILED_PRECONDITION (no voice for the language, or not the voice asked for); RESOURCE_EXHAUSTED with
-    RetryInfo; DEADLINE_EXCEEDED; UNAVAILABLE (draining or worker lost); UNAUTHENTICATED.
-    """
-    StreamingSynthesize: _grpc.StreamStreamMultiCallable[_synthesis_pb2.StreamingSynthesizeRequest, _synthesis_pb2.StreamingSynthesizeResponse]
-    """Says text while it is being written. The first message is `config`, then `text` and `control`, at last
-    `end_of_text`; audio comes as soon as a sentence or clause is complete, marks before the audio they point at, and
-    `stats` before the close. A stream that closes without `end_of_text` is a cancel.
-
-    Errors: as Synthesize, and INVALID_ARGUMENT (first message no config, config twice, a piece over 4,000 code
-    points); DEADLINE_EXCEEDED (idle or longest session).
-    """
-    Phonemize: _grpc.UnaryUnaryMultiCallable[_synthesis_pb2.PhonemizeRequest, _synthesis_pb2.PhonemizeResponse]
-    """Gives the pronunciation of texts, many at once.
-
-    Errors: INVALID_ARGUMENT (no text, over 1,000 texts or 1,000 code points a text); FAILED_PRECONDITION (language not
-    served); RESOURCE_EXHAUSTED with RetryInfo; DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED.
-    """
-    ListVoices: _grpc.UnaryUnaryMultiCallable[_synthesis_pb2.ListVoicesRequest, _synthesis_pb2.ListVoicesResponse]
-    """Lists the voices of this pool.
-
-    Errors: INVALID_ARGUMENT (malformed language tag); UNAVAILABLE; UNAUTHENTICATED.
-    """
-
-@_typing.type_check_only
-class SpeechSynthesisServiceAsyncStub(SpeechSynthesisServiceStub):
-    """Says text."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Synthesize: _aio.UnaryUnaryMultiCallable[_synthesis_pb2.SynthesizeRequest, _synthesis_pb2.SynthesizeResponse]  # type: ignore[assignment]
+    Synthesize: _aio.UnaryUnaryMultiCallable[_synthesis_pb2.SynthesizeRequest, _synthesis_pb2.SynthesizeResponse]
     """Says one text and gives the whole audio.
 
     Errors: INVALID_ARGUMENT (no text, over 4,000 code points, malformed SSML, format not served, prosody out of
     range); FAILED_PRECONDITION (no voice for the language, or not the voice asked for); RESOURCE_EXHAUSTED with
     RetryInfo; DEADLINE_EXCEEDED; UNAVAILABLE (draining or worker lost); UNAUTHENTICATED.
     """
-    StreamingSynthesize: _aio.StreamStreamMultiCallable[_synthesis_pb2.StreamingSynthesizeRequest, _synthesis_pb2.StreamingSynthesizeResponse]  # type: ignore[assignment]
+    StreamingSynthesize: _aio.StreamStreamMultiCallable[_synthesis_pb2.StreamingSynthesizeRequest, _synthesis_pb2.StreamingSynthesizeResponse]
     """Says text while it is being written. The first message is `config`, then `text` and `control`, at last
     `end_of_text`; audio comes as soon as a sentence or clause is complete, marks before the audio they point at, and
     `stats` before the close. A stream that closes without `end_of_text` is a cancel.
@@ -80,13 +31,13 @@ class SpeechSynthesisServiceAsyncStub(SpeechSynthesisServiceStub):
     Errors: as Synthesize, and INVALID_ARGUMENT (first message no config, config twice, a piece over 4,000 code
     points); DEADLINE_EXCEEDED (idle or longest session).
     """
-    Phonemize: _aio.UnaryUnaryMultiCallable[_synthesis_pb2.PhonemizeRequest, _synthesis_pb2.PhonemizeResponse]  # type: ignore[assignment]
+    Phonemize: _aio.UnaryUnaryMultiCallable[_synthesis_pb2.PhonemizeRequest, _synthesis_pb2.PhonemizeResponse]
     """Gives the pronunciation of texts, many at once.
 
     Errors: INVALID_ARGUMENT (no text, over 1,000 texts or 1,000 code points a text); FAILED_PRECONDITION (language not
     served); RESOURCE_EXHAUSTED with RetryInfo; DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED.
     """
-    ListVoices: _aio.UnaryUnaryMultiCallable[_synthesis_pb2.ListVoicesRequest, _synthesis_pb2.ListVoicesResponse]  # type: ignore[assignment]
+    ListVoices: _aio.UnaryUnaryMultiCallable[_synthesis_pb2.ListVoicesRequest, _synthesis_pb2.ListVoicesResponse]
     """Lists the voices of this pool.
 
     Errors: INVALID_ARGUMENT (malformed language tag); UNAVAILABLE; UNAUTHENTICATED.
@@ -99,8 +50,8 @@ class SpeechSynthesisServiceServicer(metaclass=_abc_1.ABCMeta):
     def Synthesize(
         self,
         request: _synthesis_pb2.SynthesizeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_synthesis_pb2.SynthesizeResponse, _abc.Awaitable[_synthesis_pb2.SynthesizeResponse]]:
+        context: _aio.ServicerContext[_synthesis_pb2.SynthesizeRequest, _abc.Awaitable[_synthesis_pb2.SynthesizeResponse]],
+    ) -> _abc.Awaitable[_synthesis_pb2.SynthesizeResponse]:
         """Says one text and gives the whole audio.
 
         Errors: INVALID_ARGUMENT (no text, over 4,000 code points, malformed SSML, format not served, prosody out of
@@ -111,9 +62,9 @@ class SpeechSynthesisServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def StreamingSynthesize(
         self,
-        request_iterator: _MaybeAsyncIterator[_synthesis_pb2.StreamingSynthesizeRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_synthesis_pb2.StreamingSynthesizeResponse], _abc.AsyncIterator[_synthesis_pb2.StreamingSynthesizeResponse]]:
+        request_iterator: _abc.AsyncIterator[_synthesis_pb2.StreamingSynthesizeRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_synthesis_pb2.StreamingSynthesizeRequest], _abc.AsyncIterator[_synthesis_pb2.StreamingSynthesizeResponse]],
+    ) -> _abc.AsyncIterator[_synthesis_pb2.StreamingSynthesizeResponse]:
         """Says text while it is being written. The first message is `config`, then `text` and `control`, at last
         `end_of_text`; audio comes as soon as a sentence or clause is complete, marks before the audio they point at, and
         `stats` before the close. A stream that closes without `end_of_text` is a cancel.
@@ -126,8 +77,8 @@ class SpeechSynthesisServiceServicer(metaclass=_abc_1.ABCMeta):
     def Phonemize(
         self,
         request: _synthesis_pb2.PhonemizeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_synthesis_pb2.PhonemizeResponse, _abc.Awaitable[_synthesis_pb2.PhonemizeResponse]]:
+        context: _aio.ServicerContext[_synthesis_pb2.PhonemizeRequest, _abc.Awaitable[_synthesis_pb2.PhonemizeResponse]],
+    ) -> _abc.Awaitable[_synthesis_pb2.PhonemizeResponse]:
         """Gives the pronunciation of texts, many at once.
 
         Errors: INVALID_ARGUMENT (no text, over 1,000 texts or 1,000 code points a text); FAILED_PRECONDITION (language not
@@ -138,11 +89,11 @@ class SpeechSynthesisServiceServicer(metaclass=_abc_1.ABCMeta):
     def ListVoices(
         self,
         request: _synthesis_pb2.ListVoicesRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_synthesis_pb2.ListVoicesResponse, _abc.Awaitable[_synthesis_pb2.ListVoicesResponse]]:
+        context: _aio.ServicerContext[_synthesis_pb2.ListVoicesRequest, _abc.Awaitable[_synthesis_pb2.ListVoicesResponse]],
+    ) -> _abc.Awaitable[_synthesis_pb2.ListVoicesResponse]:
         """Lists the voices of this pool.
 
         Errors: INVALID_ARGUMENT (malformed language tag); UNAVAILABLE; UNAUTHENTICATED.
         """
 
-def add_SpeechSynthesisServiceServicer_to_server(servicer: SpeechSynthesisServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_SpeechSynthesisServiceServicer_to_server(servicer: SpeechSynthesisServiceServicer, server: _aio.Server) -> None: ...

@@ -82,6 +82,7 @@ class DescribeResponse(_message.Message):
     NOTES_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
     capability: _builtins.str
     """Name of the capability ("asr", "nlu", "arbitration")."""
     pool: _builtins.str
@@ -92,6 +93,8 @@ class DescribeResponse(_message.Message):
     """What serves it."""
     draining: _builtins.bool
     """True if the replica takes no new sessions."""
+    tier: _builtins.str
+    """Tier of the pool ("interactive", "best"); empty if there is only one."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInfo]:
         """Models in use."""
@@ -144,10 +147,11 @@ class DescribeResponse(_message.Message):
         notes: _abc.Iterable[_builtins.str] | None = ...,
         services: _abc.Iterable[_builtins.str] | None = ...,
         draining: _builtins.bool = ...,
+        tier: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "draining", b"draining", "features", b"features", "input_formats", b"input_formats", "limits", b"limits", "locales", b"locales", "models", b"models", "notes", b"notes", "output_formats", b"output_formats", "pool", b"pool", "services", b"services", "serving_engine", b"serving_engine", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "draining", b"draining", "features", b"features", "input_formats", b"input_formats", "limits", b"limits", "locales", b"locales", "models", b"models", "notes", b"notes", "output_formats", b"output_formats", "pool", b"pool", "services", b"services", "serving_engine", b"serving_engine", "tier", b"tier", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

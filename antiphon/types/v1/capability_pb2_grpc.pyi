@@ -7,21 +7,7 @@ from antiphon.types.v1 import capability_pb2 as _capability_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
-
-_T = _typing.TypeVar("_T")
-
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
-    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -29,22 +15,8 @@ GRPC_VERSION: str
 class CapabilityServiceStub:
     """Tells what a server can do. Every capability serves it on its own address."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> CapabilityServiceAsyncStub: ...
-    Describe: _grpc.UnaryUnaryMultiCallable[_capability_pb2.DescribeRequest, _capability_pb2.DescribeResponse]
-    """Describes the capability, its models and limits as they are now. Answers within 100 ms on a full replica.
-
-    Errors: UNIMPLEMENTED never; UNAVAILABLE only if the process is starting or gone.
-    """
-
-@_typing.type_check_only
-class CapabilityServiceAsyncStub(CapabilityServiceStub):
-    """Tells what a server can do. Every capability serves it on its own address."""
-
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Describe: _aio.UnaryUnaryMultiCallable[_capability_pb2.DescribeRequest, _capability_pb2.DescribeResponse]  # type: ignore[assignment]
+    Describe: _aio.UnaryUnaryMultiCallable[_capability_pb2.DescribeRequest, _capability_pb2.DescribeResponse]
     """Describes the capability, its models and limits as they are now. Answers within 100 ms on a full replica.
 
     Errors: UNIMPLEMENTED never; UNAVAILABLE only if the process is starting or gone.
@@ -57,11 +29,11 @@ class CapabilityServiceServicer(metaclass=_abc_1.ABCMeta):
     def Describe(
         self,
         request: _capability_pb2.DescribeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_capability_pb2.DescribeResponse, _abc.Awaitable[_capability_pb2.DescribeResponse]]:
+        context: _aio.ServicerContext[_capability_pb2.DescribeRequest, _abc.Awaitable[_capability_pb2.DescribeResponse]],
+    ) -> _abc.Awaitable[_capability_pb2.DescribeResponse]:
         """Describes the capability, its models and limits as they are now. Answers within 100 ms on a full replica.
 
         Errors: UNIMPLEMENTED never; UNAVAILABLE only if the process is starting or gone.
         """
 
-def add_CapabilityServiceServicer_to_server(servicer: CapabilityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_CapabilityServiceServicer_to_server(servicer: CapabilityServiceServicer, server: _aio.Server) -> None: ...

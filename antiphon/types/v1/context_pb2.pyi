@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from antiphon.types.v1 import alarm_pb2 as _alarm_pb2
 from antiphon.types.v1 import answer_pb2 as _answer_pb2
 from antiphon.types.v1 import audio_pb2 as _audio_pb2
 from antiphon.types.v1 import understanding_pb2 as _understanding_pb2
@@ -266,12 +267,16 @@ class TurnContext(_message.Message):
     PAST_TURNS_FIELD_NUMBER: _builtins.int
     FOCUS_FIELD_NUMBER: _builtins.int
     PENDING_PROMPT_FIELD_NUMBER: _builtins.int
+    ALARMS_FIELD_NUMBER: _builtins.int
+    SPEAKER_PROFILE_ID_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Session of the turn; empty for a single call."""
     turn_id: _builtins.str
     """The turn, unique in the platform, at most 64 characters."""
     turn_type: Global___TurnType.ValueType
     """How it was opened."""
+    speaker_profile_id: _builtins.str
+    """Enrolled voice that was recognized; empty if none or without consent. A hint, not proof."""
     @_builtins.property
     def session(self) -> Global___SessionContext:
         """Who and where."""
@@ -292,6 +297,10 @@ class TurnContext(_message.Message):
     def pending_prompt(self) -> _answer_pb2.Prompt:
         """Question the assistant waits on; unset if none."""
 
+    @_builtins.property
+    def alarms(self) -> _containers.RepeatedCompositeFieldContainer[_alarm_pb2.Alarm]:
+        """Alarms of the user, by due time; for skills only with PERMISSION_ALARMS."""
+
     def __init__(
         self,
         *,
@@ -303,10 +312,12 @@ class TurnContext(_message.Message):
         past_turns: _abc.Iterable[Global___PastTurn] | None = ...,
         focus: _abc.Iterable[_understanding_pb2.Slot] | None = ...,
         pending_prompt: _answer_pb2.Prompt | None = ...,
+        alarms: _abc.Iterable[_alarm_pb2.Alarm] | None = ...,
+        speaker_profile_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["now", b"now", "pending_prompt", b"pending_prompt", "session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["focus", b"focus", "now", b"now", "past_turns", b"past_turns", "pending_prompt", b"pending_prompt", "session", b"session", "session_id", b"session_id", "turn_id", b"turn_id", "turn_type", b"turn_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "focus", b"focus", "now", b"now", "past_turns", b"past_turns", "pending_prompt", b"pending_prompt", "session", b"session", "session_id", b"session_id", "speaker_profile_id", b"speaker_profile_id", "turn_id", b"turn_id", "turn_type", b"turn_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -110,7 +110,9 @@ class SessionStarted(_message.Message):
     session_id: _builtins.str
     """Server's name of the session; unique, opaque, at most 64 characters."""
     resume_token: _builtins.str
-    """Opaque token to resume after a lost connection; empty if this service keeps no state. A later event may replace it."""
+    """Opaque token to resume after a lost connection, good once and only for the same credentials; empty if this service
+    keeps no state.
+    """
     resumed: _builtins.bool
     """True if an earlier session was taken up again."""
     language_code: _builtins.str

@@ -120,6 +120,7 @@ contract: setup ## Check the contract: stubs without drift, lint, nothing broken
 
 .PHONY: baseline
 baseline: setup ## Take the contract as it is as the one that must not break
+	@$(BIN)/python tools/generate.py --check
 	@PATH="$(BIN):$$PATH" tools/check-contract.sh --take-baseline
 
 # --- stock clients ----------------------------------------------------------------------------------------------------

@@ -401,11 +401,11 @@ class Feature(_message.Message):
     name: _builtins.str
     """Name with its group ("nlu.intent_confidence")."""
     value: _builtins.float
-    """Value; the feature's documentation gives unit and range."""
+    """Value; the ranker's list of features gives unit and range."""
     missing: _builtins.bool
     """True if it could not be had in time and `value` is a stand-in."""
     contribution: _builtins.float
-    """What it added to the raw score; unset if the ranker cannot tell."""
+    """What it added to the raw score, no range; unset if the ranker cannot tell."""
     def __init__(
         self,
         *,

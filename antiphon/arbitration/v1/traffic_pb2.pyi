@@ -395,11 +395,11 @@ class ArmMetric(_message.Message):
     name: _builtins.str
     """Name ("success_rate", "wer_against_stable")."""
     value: _builtins.float
-    """Mean."""
+    """Mean over the observations, no range; a fraction of 1 for rates."""
     lower: _builtins.float
-    """Lower bound of the 95 % confidence interval; unset if not known."""
+    """Lower bound of the 95 % confidence interval of `value`, no range; unset if not known."""
     upper: _builtins.float
-    """Upper bound of the 95 % confidence interval; unset if not known."""
+    """Upper bound of the 95 % confidence interval of `value`, no range; unset if not known."""
     count: _builtins.int
     """Observations behind it."""
     def __init__(

@@ -80,8 +80,8 @@ class SkillServiceServicer:
 
     def Execute(self, request, context):
         """Serves one reading and streams what comes of it: any number of `progress`, `answer`, `display`, `citation`,
-        `directive` and `alarm_change`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key changes nothing
-        more and gives the same receipt. A stream that ends without `done` failed.
+        `directive` and `alarm_change`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key
+        changes nothing more and gives the same receipt. A stream that ends without `done` failed.
 
         Errors: NOT_FOUND (no such skill); INVALID_ARGUMENT (an intent it has not, a slot of the wrong type);
         FAILED_PRECONDITION (not confirmed, or not permitted); DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED. An error

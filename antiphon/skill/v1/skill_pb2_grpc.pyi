@@ -32,8 +32,8 @@ class SkillServiceStub:
     """
     Execute: _aio.UnaryStreamMultiCallable[_skill_pb2.ExecuteRequest, _skill_pb2.ExecuteResponse]
     """Serves one reading and streams what comes of it: any number of `progress`, `answer`, `display`, `citation`,
-    `directive` and `alarm_change`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key changes nothing
-    more and gives the same receipt. A stream that ends without `done` failed.
+    `directive` and `alarm_change`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key
+    changes nothing more and gives the same receipt. A stream that ends without `done` failed.
 
     Errors: NOT_FOUND (no such skill); INVALID_ARGUMENT (an intent it has not, a slot of the wrong type);
     FAILED_PRECONDITION (not confirmed, or not permitted); DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED. An error
@@ -76,8 +76,8 @@ class SkillServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_skill_pb2.ExecuteRequest, _abc.AsyncIterator[_skill_pb2.ExecuteResponse]],
     ) -> _abc.AsyncIterator[_skill_pb2.ExecuteResponse]:
         """Serves one reading and streams what comes of it: any number of `progress`, `answer`, `display`, `citation`,
-        `directive` and `alarm_change`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key changes nothing
-        more and gives the same receipt. A stream that ends without `done` failed.
+        `directive` and `alarm_change`, at most one `prompt`, and `done` at the end. A repeat with the same idempotency key
+        changes nothing more and gives the same receipt. A stream that ends without `done` failed.
 
         Errors: NOT_FOUND (no such skill); INVALID_ARGUMENT (an intent it has not, a slot of the wrong type);
         FAILED_PRECONDITION (not confirmed, or not permitted); DEADLINE_EXCEEDED; UNAVAILABLE; UNAUTHENTICATED. An error

@@ -26,17 +26,17 @@ from antiphon.types.v1 import value_pb2 as antiphon_dot_types_dot_v1_dot_value__
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/types/v1/alarm.proto\x12\x11\x61ntiphon.types.v1\x1a\x1d\x61ntiphon/types/v1/value.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x01\n\x05\x41larm\x12\x10\n\x08\x61larm_id\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.antiphon.types.v1.AlarmKind\x12,\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\nrecurrence\x18\x04 \x01(\x0b\x32\x1d.antiphon.types.v1.Recurrence\x12\r\n\x05label\x18\x05 \x01(\t\x12\x11\n\tdevice_id\x18\x06 \x01(\t\x12\x10\n\x08skill_id\x18\x07 \x01(\t\x12\x0f\n\x07ringing\x18\x08 \x01(\x08\"R\n\x0b\x41larmChange\x12\'\n\x03set\x18\x01 \x01(\x0b\x32\x18.antiphon.types.v1.AlarmH\x00\x12\x10\n\x06\x64\x65lete\x18\x02 \x01(\tH\x00\x42\x08\n\x06\x63hange*l\n\tAlarmKind\x12\x1a\n\x16\x41LARM_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41LARM_KIND_ALARM\x10\x01\x12\x14\n\x10\x41LARM_KIND_TIMER\x10\x02\x12\x17\n\x13\x41LARM_KIND_REMINDER\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/types/v1/alarm.proto\x12\x11\x61ntiphon.types.v1\x1a\x1d\x61ntiphon/types/v1/value.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x01\n\x05\x41larm\x12\x10\n\x08\x61larm_id\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.antiphon.types.v1.AlarmKind\x12,\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\nrecurrence\x18\x04 \x01(\x0b\x32\x1d.antiphon.types.v1.Recurrence\x12\r\n\x05label\x18\x05 \x01(\t\x12\x11\n\tdevice_id\x18\x06 \x01(\t\x12\x10\n\x08skill_id\x18\x07 \x01(\t\x12\x0f\n\x07ringing\x18\x08 \x01(\x08\"^\n\x0b\x41larmChange\x12)\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x18.antiphon.types.v1.AlarmH\x00\x12\x1a\n\x10\x64\x65leted_alarm_id\x18\x02 \x01(\tH\x00\x42\x08\n\x06\x63hange*l\n\tAlarmKind\x12\x1a\n\x16\x41LARM_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41LARM_KIND_ALARM\x10\x01\x12\x14\n\x10\x41LARM_KIND_TIMER\x10\x02\x12\x17\n\x13\x41LARM_KIND_REMINDER\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'antiphon.types.v1.alarm_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ALARMKIND']._serialized_start=438
-  _globals['_ALARMKIND']._serialized_end=546
+  _globals['_ALARMKIND']._serialized_start=450
+  _globals['_ALARMKIND']._serialized_end=558
   _globals['_ALARM']._serialized_start=117
   _globals['_ALARM']._serialized_end=352
   _globals['_ALARMCHANGE']._serialized_start=354
-  _globals['_ALARMCHANGE']._serialized_end=436
+  _globals['_ALARMCHANGE']._serialized_end=448
 # @@protoc_insertion_point(module_scope)

@@ -107,25 +107,25 @@ class AlarmChange(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SET_FIELD_NUMBER: _builtins.int
-    DELETE_FIELD_NUMBER: _builtins.int
-    delete: _builtins.str
+    ALARM_FIELD_NUMBER: _builtins.int
+    DELETED_ALARM_ID_FIELD_NUMBER: _builtins.int
+    deleted_alarm_id: _builtins.str
     """Name of an alarm to delete; one that is gone is no error."""
     @_builtins.property
-    def set(self) -> Global___Alarm:
+    def alarm(self) -> Global___Alarm:
         """Sets an alarm, or replaces the one of the same name."""
 
     def __init__(
         self,
         *,
-        set: Global___Alarm | None = ...,
-        delete: _builtins.str = ...,
+        alarm: Global___Alarm | None = ...,
+        deleted_alarm_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "delete", b"delete", "set", b"set"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm", b"alarm", "change", b"change", "deleted_alarm_id", b"deleted_alarm_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "delete", b"delete", "set", b"set"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm", b"alarm", "change", b"change", "deleted_alarm_id", b"deleted_alarm_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["set", "delete"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["alarm", "deleted_alarm_id"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 

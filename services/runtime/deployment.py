@@ -10,6 +10,7 @@ with 'private:' and covered by tests, because a new Ray may move it.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import secrets
 import shutil
@@ -51,7 +52,7 @@ _process = _Process()
 class Host:
     """The deployment class of every pool: builds the capability in the replica's event loop and reports on it."""
 
-    async def __init__(self, spec_path: str, pool: str, context: Mapping[str, Any]) -> None:
+    async def __init__(self, spec_path: str, pool: str, context: Mapping[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
         _listen_on_loopback()
         keys = {k: Principal(v["tenant"], v["user"], frozenset(v["scopes"])) for k, v in context["keys"].items()}
         runtime = Runtime(
@@ -91,7 +92,7 @@ def register(_servicer: object, server: Any) -> None:
     private: `gRPCGenericServer` would replace the handlers by Serve's dispatch; grpc.aio's own method does not.
     """
     replica = _process.replica
-    plain = super(type(server), server)
+    plain: Any = super(type(server), server)
     if replica is None:
         plain.add_generic_rpc_handlers((_NoReplica(),))
         return
@@ -122,8 +123,8 @@ def _follow(replica: Replica, owner: Any) -> None:
     owner._perform_graceful_shutdown = drain_and_shut_down
 
 
-class _NoReplica(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in its type stubs only
-    """Answers in Serve's fallback proxy, where HAProxy sends calls while a pool has no replica: UNAVAILABLE, in full."""
+class _NoReplica(grpc.GenericRpcHandler):
+    """Answers in Serve's fallback proxy, where HAProxy sends calls while a pool has no replica: UNAVAILABLE."""
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         if details.method.startswith("/ray.serve."):
@@ -144,7 +145,7 @@ def _listen_on_loopback() -> None:
     def add(server: Any, address: str) -> None:
         server.add_insecure_port(f"127.0.0.1:{address.rsplit(':', 1)[-1]}")
 
-    default_impl.add_grpc_address = add
+    vars(default_impl)["add_grpc_address"] = add
 
 
 class RayPlatform:
@@ -194,7 +195,7 @@ class RayPlatform:
         if ray.is_initialized():
             self._progress("stopping")
             try:
-                serve.shutdown()
+                cast(Any, serve).shutdown()
             finally:
                 ray.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -213,7 +214,7 @@ class RayPlatform:
             include_dashboard=False,
             object_store_memory=100 * 1024 * 1024,
             log_to_driver=bool(os.environ.get("ANTIPHON_RAY_LOGS")),
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             configure_logging=False,
             _temp_dir=str(folder / "ray"),
             _node_ip_address="127.0.0.1",
@@ -255,7 +256,7 @@ class RayPlatform:
             "state_dir": self.settings.state_dir or str(folder / "state"),
             "limits": limits,
         }
-        deployment = serve.deployment(
+        deployment: Any = serve.deployment(
             Host,
             name=pool.capability,
             num_replicas=pool.replicas,
@@ -278,7 +279,9 @@ class RayPlatform:
             host=self.settings.host,
             port=self.settings.port,
             certificate=str(Path(self.settings.tls_certificate).resolve()) if self.settings.tls_certificate else "",
-            default=next((p.name for p in self.settings.pools if p.capability == FRONT_DOOR), self.settings.pools[0].name),
+            default=next(
+                (p.name for p in self.settings.pools if p.capability == FRONT_DOOR), self.settings.pools[0].name
+            ),
             pools={p.name: int(p.target.rsplit(":", 1)[-1]) for p in self.directory.pools},
             services=self._default_pools(),
         )
@@ -350,7 +353,7 @@ def _serving(target: str) -> bool:
 
     with grpc.insecure_channel(target) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2.0)
+            answer = cast(Any, health_pb2_grpc.HealthStub(channel)).Check(health_pb2.HealthCheckRequest(), timeout=2.0)
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,7 +1,7 @@
 """What HAProxy must do beyond what Ray Serve generates: loopback, TLS, a port per pool, routing by gRPC path.
 
-Ray Serve starts HAProxy, and starts it anew at each change of replicas, with a configuration of its own. `deployment.py`
-gives it a small script in HAProxy's place (`RAY_SERVE_HAPROXY_BINARY_PATH`), which runs this module: it rewrites the
+Ray Serve starts HAProxy, anew at each change of replicas, with a configuration of its own. `deployment.py` gives it a
+small script in HAProxy's place (`RAY_SERVE_HAPROXY_BINARY_PATH`), which runs this module: it rewrites the
 generated file and becomes HAProxy. Stock gRPC clients then need no `application` metadata.
 """
 
@@ -70,9 +70,7 @@ def rewrite(config: str, edge: Edge, services_map: Path) -> str:
     lines += [f"bind 127.0.0.1:{port} proto h2" for port in edge.pools.values()]
     # The internal token proves that a principal was checked; it has no business on the front door.
     lines.append(f"http-request del-header x-antiphon- -m beg if {{ dst_port {edge.port} }}")
-    lines += [
-        f"http-request set-header application {app} if {{ dst_port {port} }}" for app, port in edge.pools.items()
-    ]
+    lines += [f"http-request set-header application {app} if {{ dst_port {port} }}" for app, port in edge.pools.items()]
     lines.append(
         f"http-request set-header application %[path,field(2,/),map_str({services_map},{edge.default})]"
         " if !{ req.hdr(application) -m found }"

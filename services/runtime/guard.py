@@ -109,9 +109,7 @@ class Guard:
 
                 with self._admission.session(call.principal), self._clock(announce) as clock:
                     requests = (
-                        _requests(incoming, request_class, clock)
-                        if client_streams
-                        else _parse(request_class, incoming)
+                        _requests(incoming, request_class, clock) if client_streams else _parse(request_class, incoming)
                     )
                     await _limited(_pump(servicer(requests, call), send, clock), clock)
 
@@ -157,7 +155,7 @@ class Guard:
         return None
 
     def _call(self, name: str, context: Context, metadata: dict[str, str]) -> Call:
-        left = context.time_remaining()
+        left: float | None = context.time_remaining()  # the type stubs forget the None
         return Call(
             method=name,
             principal=self._identity.authenticate(metadata),
@@ -194,9 +192,8 @@ def _ending_factory(response_class: type[Message]) -> Ending | None:
         return None
 
     def make(reason: str, time_left_s: float, call: Call) -> Message:
-        ending = session_pb2.SessionEnding(
-            reason=session_pb2.SessionEndingReason.Value(f"SESSION_ENDING_REASON_{reason}"), resume_token=call.resume_token
-        )
+        number = session_pb2.SessionEndingReason.Value(f"SESSION_ENDING_REASON_{reason}")
+        ending = session_pb2.SessionEnding(reason=number, resume_token=call.resume_token)
         ending.time_left.FromNanoseconds(int(time_left_s * 1e9))
         response = response_class(session_ending=ending)
         if "received_audio_offset" in fields:
@@ -246,7 +243,7 @@ async def _limited(work: Awaitable[Any], clock: SessionClock) -> Any:
 
 
 def _unexpected(name: str, error: Exception) -> Internal:
-    """An exception that is not in our tree. Its text may hold what the user said, so only its type and place are logged."""
+    """An exception outside our tree. Its text may hold what the user said, so only its type and place are logged."""
     correlation = uuid.uuid4().hex
     places = "".join(traceback.format_tb(error.__traceback__)[-6:])
     _log.error("%s failed, correlation id %s: %s\n%s", name, correlation, type(error).__name__, places)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from services.runtime.errors import FailedPrecondition, Unauthenticated
 
-INTERNAL_TOKEN = "x-antiphon-internal"
+INTERNAL_TOKEN = "x-antiphon-internal"  # noqa: S105 - the name of a header
 TENANT = "x-antiphon-tenant"
 USER = "x-antiphon-user"
 SCOPES = "x-antiphon-scopes"
@@ -24,7 +24,7 @@ SCOPES = "x-antiphon-scopes"
 
 @dataclass(frozen=True)
 class Principal:
-    """The authenticated caller. `tenant` partitions all state; `user` may be empty; `scopes` are what the key allows."""
+    """The authenticated caller: `tenant` partitions all state, `user` may be empty, `scopes` are what its key allows."""
 
     tenant: str
     user: str = ""
@@ -61,7 +61,8 @@ class Identity:
         key = metadata.get("x-api-key") or metadata.get("authorization", "").removeprefix("Bearer ").strip()
         if not key:
             raise Unauthenticated(
-                "no API key: send metadata 'authorization: Bearer <key>' or 'x-api-key: <key>'", reason="API_KEY_MISSING"
+                "no API key: send metadata 'authorization: Bearer <key>' or 'x-api-key: <key>'",
+                reason="API_KEY_MISSING",
             )
         principal = self.keys.get(digest(key))
         if principal is None:

@@ -1,4 +1,4 @@
-"""What a platform consists of: addresses, keys and pools. Read by `server.py` and `deployment.py`, written by `antiphon up`.
+"""What a platform consists of: addresses, keys, pools. `antiphon up` reads it, `server.py` and `deployment.py` run it.
 
 Everything listens on loopback unless keys and a certificate are configured.
 """
@@ -128,7 +128,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def read(path: Path | None, pools: tuple[PoolSettings, ...], environment: Mapping[str, str] | None = None) -> PlatformSettings:
+def read(
+    path: Path | None, pools: tuple[PoolSettings, ...], environment: Mapping[str, str] | None = None
+) -> PlatformSettings:
     """Platform settings from YAML and `ANTIPHON_*` variables; `pools` are run where the file names none.
 
     Raises:
@@ -158,4 +160,6 @@ def read(path: Path | None, pools: tuple[PoolSettings, ...], environment: Mappin
 def _pool(name: str, entry: Any) -> PoolSettings:
     if not isinstance(entry, dict):
         raise FailedPrecondition(f"settings: pool '{name}' must be a table", reason="SETTINGS_INVALID")
-    return load(PoolSettings, {"capability": name, **entry, "name": name}, f"ANTIPHON_POOL_{name.replace('-', '_')}", {})
+    return load(
+        PoolSettings, {"capability": name, **entry, "name": name}, f"ANTIPHON_POOL_{name.replace('-', '_')}", {}
+    )

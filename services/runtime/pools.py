@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from services.runtime.errors import FailedPrecondition
-from services.runtime.language import fallbacks
+from services.runtime.language import best_supported
 
 DEFAULT_ARM = "stable"
 
@@ -45,7 +45,7 @@ class PoolDirectory:
     pools: tuple[Pool, ...] = field(default_factory=tuple)
 
     def resolve(self, capability: str, locale: str = "", tenant: str = "", arm: str = DEFAULT_ARM) -> Pool:
-        """The pool that serves a call: reserved before shared, the nearer locale before the farther, the arm before stable.
+        """The pool for a call: asked arm before stable, nearer locale before farther, reserved before shared.
 
         Args:
             capability: `asr`, `nlu`, ...
@@ -76,9 +76,11 @@ class PoolDirectory:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Reads what `to_json` wrote."""
-        entries = json.loads(text or "[]")
-        lists = ("locales", "tenants")
-        return cls(tuple(Pool(**{k: tuple(v) if k in lists else v for k, v in e.items()}) for e in entries))
+        return cls(tuple(_pool(entry) for entry in json.loads(text or "[]")))
+
+
+def _pool(entry: dict[str, Any]) -> Pool:
+    return Pool(**{**entry, "locales": tuple(entry["locales"]), "tenants": tuple(entry["tenants"])})
 
 
 def _of_arm(pools: Iterable[Pool], arm: str) -> list[Pool]:
@@ -88,12 +90,7 @@ def _of_arm(pools: Iterable[Pool], arm: str) -> list[Pool]:
 def _nearest(pools: list[Pool], locale: str) -> Pool | None:
     if not locale:
         return pools[0] if pools else None
-    for tag in fallbacks(locale):
-        for pool in pools:
-            if any(tag.lower() == served.lower() for served in pool.locales):
-                return pool
-    language = locale.split("-")[0].lower()
-    for pool in pools:
-        if any(served.split("-")[0].lower() == language for served in pool.locales):
-            return pool
+    served = best_supported((locale,), {tag for p in pools for tag in p.locales})
+    if served is not None:
+        return next(p for p in pools if served in p.locales)
     return next((p for p in pools if not p.locales), None)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import grpc
 
@@ -99,7 +99,7 @@ class GrpcPlatform:
             return f"{self.settings.host}:{front.add_secure_port(address, credentials)}"
         return f"{self.settings.host}:{front.add_insecure_port(address)}"
 
-    def _front_handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
+    def _front_handlers(self) -> list[grpc.GenericRpcHandler]:
         """The front door's own services first: they also answer health, reflection and Describe there."""
         order = sorted(self.settings.pools, key=lambda p: p.capability != FRONT_DOOR)
         return [handler for pool in order for handler in self.replicas[pool.name].handlers()]

@@ -1,6 +1,6 @@
 """From a `ServiceSpec` to grpc handlers: the part that both engines share.
 
-`server.py` adds the handlers to a grpc.aio server of its own, `deployment.py` to the server that Ray Serve opens in each
+`server.py` adds the handlers to a grpc.aio server of its own, `deployment.py` to the one that Ray Serve opens in each
 replica. So health, reflection, Describe, limits and errors cannot differ between them.
 """
 
@@ -12,8 +12,9 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from antiphon.types.v1 import capability_pb2
 from services.runtime import telemetry
@@ -61,7 +62,7 @@ class Replica:
         _log.info("pool %s: %s serves on engine %s", runtime.pool, spec.capability, runtime.engine)
         return replica
 
-    def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
+    def handlers(self) -> list[grpc.GenericRpcHandler]:
         """Generic handlers of the capability's services, Describe, health and reflection."""
         found = [self._service(self._guard, s, self.application.servicers[s.full_name]) for s in self.spec.services]
         # Describe answers on a full replica too: it has slots of its own.
@@ -69,7 +70,7 @@ class Replica:
         found.append(_generated(HEALTH, health_pb2.DESCRIPTOR.services_by_name["Health"], self._health))
         names = [s.full_name for s in self.spec.services] + [CAPABILITY_SERVICE.full_name, HEALTH, *REFLECTION]
         servicer = reflection.aio.ReflectionServicer(service_names=names)
-        descriptor = reflection._reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+        descriptor = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
         # v1 and v1alpha have the same messages on the wire; stock clients ask for v1 first.
         return [*found, *(_generated(name, descriptor, servicer) for name in REFLECTION)]
 
@@ -108,7 +109,7 @@ class Replica:
         await self.application.close()
         await asyncio.get_running_loop().run_in_executor(None, telemetry.flush)
 
-    def _service(self, guard: Guard, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler[Any, Any]:
+    def _service(self, guard: Guard, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
         handlers = {m.name: guard.handler(m, getattr(servicer, m.name)) for m in service.methods}
         return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
@@ -118,7 +119,7 @@ class Replica:
             await self._refresh_health()
 
     async def _refresh_health(self) -> None:
-        status = health_pb2.HealthCheckResponse.SERVING
+        status: int = health_pb2.HealthCheckResponse.SERVING
         try:
             await self.application.check()
         except AntiphonError as error:
@@ -136,10 +137,8 @@ def package_version() -> str:
         return "0"
 
 
-def _generated(name: str, service: ServiceDescriptor, servicer: Any) -> grpc.GenericRpcHandler[Any, Any]:
+def _generated(name: str, service: Any, servicer: Any) -> grpc.GenericRpcHandler:
     """Handlers for a stock servicer (health, reflection), which takes grpc's own context."""
-    from google.protobuf.message_factory import GetMessageClass  # noqa: PLC0415 - only here
-
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for method in service.methods:
         request, response = GetMessageClass(method.input_type), GetMessageClass(method.output_type)

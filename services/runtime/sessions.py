@@ -77,9 +77,7 @@ class SessionClock:
     def _check_idle(self) -> None:
         quiet = time.monotonic() - self._last
         if quiet >= self._limits.idle_s:
-            self._fail(
-                DeadlineExceeded(f"nothing was sent for {self._limits.idle_s:g} s", reason="SESSION_IDLE")
-            )
+            self._fail(DeadlineExceeded(f"nothing was sent for {self._limits.idle_s:g} s", reason="SESSION_IDLE"))
             return
         self._timers["idle"] = self._loop.call_later(self._limits.idle_s - quiet, self._check_idle)
 

@@ -13,24 +13,30 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from services.runtime import errors
-from services.runtime.errors import AntiphonError, Code
+from services.runtime.errors import AntiphonError
 
 DOMAIN = "antiphon"
 DETAILS_KEY = "grpc-status-details-bin"
 
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
-_BY_CODE: dict[Code, type[AntiphonError]] = {
-    Code.INVALID_ARGUMENT: errors.InvalidInput,
-    Code.UNAUTHENTICATED: errors.Unauthenticated,
-    Code.PERMISSION_DENIED: errors.PermissionDenied,
-    Code.NOT_FOUND: errors.NotFound,
-    Code.ABORTED: errors.Conflict,
-    Code.FAILED_PRECONDITION: errors.FailedPrecondition,
-    Code.UNIMPLEMENTED: errors.Unsupported,
-    Code.RESOURCE_EXHAUSTED: errors.Overloaded,
-    Code.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
-    Code.UNAVAILABLE: errors.Unavailable,
+_BY_CODE: dict[grpc.StatusCode, type[AntiphonError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidInput,
+    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+    grpc.StatusCode.NOT_FOUND: errors.NotFound,
+    grpc.StatusCode.ABORTED: errors.Conflict,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.FailedPrecondition,
+    grpc.StatusCode.UNIMPLEMENTED: errors.Unsupported,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Overloaded,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
+    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
 }
+_LOST = (
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.UNAVAILABLE,
+)
 
 
 def to_status(error: AntiphonError) -> status_pb2.Status:
@@ -65,8 +71,8 @@ def grpc_code(error: AntiphonError) -> grpc.StatusCode:
 def from_rpc_error(error: grpc.RpcError) -> AntiphonError:
     """An error that another service answered, as the tree knows it.
 
-    A failure without our ErrorInfo (INTERNAL, CANCELLED, UNKNOWN, UNAVAILABLE) is a lost replica: `Unavailable` with
-    reason REPLICA_LOST, which is worth one retry under an idempotency key.
+    A failure without our ErrorInfo is a lost replica when its code is INTERNAL, CANCELLED, UNKNOWN or UNAVAILABLE:
+    `Unavailable` with reason REPLICA_LOST, worth one retry under an idempotency key.
     """
     status = _rich(error)
     info = error_details_pb2.ErrorInfo()
@@ -80,13 +86,13 @@ def from_rpc_error(error: grpc.RpcError) -> AntiphonError:
             retry = error_details_pb2.RetryInfo()
             detail.Unpack(retry)
             retry_after = retry.retry_delay.ToNanoseconds() / 1e9
-    code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
-    if not known:
-        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            return errors.DeadlineExceeded("the called service did not answer in time")
+    code: grpc.StatusCode = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
+    if not known and code in _LOST:
         return errors.Unavailable("the replica behind this call was lost", reason="REPLICA_LOST")
-    kind = _BY_CODE.get(Code(code.value[0]), errors.Internal)
-    message = error.details() if isinstance(error, grpc.Call) else ""
+    kind = _BY_CODE.get(code, errors.Internal)
+    if not known:  # a third party's server: its code counts, its words do not reach our clients
+        return kind("a called service refused", reason=code.name)
+    message: str | None = error.details() if hasattr(error, "details") else None
     metadata = {k: v for k, v in info.metadata.items() if k != "retryable"}
     found = kind(message or "", reason=info.reason, retry_after=retry_after, metadata=metadata)
     found.retryable = info.metadata.get("retryable") == "true"

@@ -68,7 +68,8 @@ def configure(service: str, environment: Mapping[str, str] = os.environ) -> None
 
     Args:
         service: `service.name` of the resource, the pool's name.
-        environment: `OTEL_EXPORTER_OTLP_ENDPOINT`, `ANTIPHON_TELEMETRY_DIR`, `ANTIPHON_TRACE_RATIO` (0..1, default 0.01).
+        environment: `OTEL_EXPORTER_OTLP_ENDPOINT`, `ANTIPHON_TELEMETRY_DIR`, `ANTIPHON_TRACE_RATIO`
+            (0..1, default 0.01).
     """
     folder = environment.get("ANTIPHON_TELEMETRY_DIR", "")
     endpoint = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
@@ -98,8 +99,8 @@ def _exporters(service: str, folder: str) -> tuple[SpanExporter, MetricReader]:
             FileSpanExporter(path.with_suffix(".spans.jsonl")),
             PeriodicExportingMetricReader(FileMetricExporter(path.with_suffix(".metrics.jsonl")), 1000),
         )
-    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter  # noqa: PLC0415 - optional
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - optional
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
     return OTLPSpanExporter(), PeriodicExportingMetricReader(OTLPMetricExporter(), 15000)
 
@@ -125,9 +126,7 @@ class FileMetricExporter(MetricExporter):
         super().__init__()
         self._path = path
 
-    def export(
-        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object
-    ) -> MetricExportResult:
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object) -> MetricExportResult:
         line = json.dumps(json.loads(metrics_data.to_json())) + "\n"
         return MetricExportResult.SUCCESS if _append(self._path, [line]) else MetricExportResult.FAILURE
 

@@ -1,0 +1,107 @@
+"""Pooled channels to the other capabilities. The adapters of this folder ask it for a stub and its metadata.
+
+One channel per pool and replica of arbitration: HTTP/2 carries thousands of streams, and HAProxy spreads streams, not
+connections, over a pool's replicas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import grpc
+
+from services.arbitration.contexts import TurnContext
+from services.runtime import telemetry
+from services.runtime.errors import AntiphonError, Unavailable
+from services.runtime.identity import Identity, Principal
+from services.runtime.pools import DEFAULT_ARM, Pool, PoolDirectory
+from services.runtime.statuses import from_rpc_error
+
+Metadata = tuple[tuple[str, str], ...]
+Stub = TypeVar("Stub")
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.service_config", "{}"),  # no transparent retries: the turn decides what is safe to repeat
+    ("grpc.enable_retries", 0),
+]
+
+
+class Channels:
+    """Stubs of the pools that serve a turn.
+
+    Args:
+        directory: where the pools are.
+        identity: proves to them on whose behalf a call is made.
+    """
+
+    def __init__(self, directory: PoolDirectory, identity: Identity) -> None:
+        self.directory = directory
+        self._identity = identity
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def pool(self, capability: str, context: TurnContext) -> Pool:
+        """The pool that serves this turn. Raises FailedPrecondition when none does."""
+        profile = context.profile
+        return self.directory.resolve(capability, profile.locale, profile.tenant, context.arm or DEFAULT_ARM)
+
+    def stub(self, stub: Callable[[grpc.aio.Channel], Stub], capability: str, context: TurnContext) -> Stub:
+        """A stub on the pool's channel."""
+        return stub(self.channel(self.pool(capability, context).target))
+
+    def channel(self, target: str) -> grpc.aio.Channel:
+        """The channel to `host:port`, opened on first use."""
+        if target not in self._channels:
+            self._channels[target] = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        return self._channels[target]
+
+    def metadata(self, context: TurnContext) -> Metadata:
+        """Principal and trace of the running turn."""
+        principal = Principal(context.profile.tenant, context.profile.user_id)
+        return (*self._identity.forward(principal), *telemetry.outgoing_trace().items())
+
+    def platform_metadata(self) -> Metadata:
+        """For calls of the platform itself, on nobody's behalf."""
+        return tuple(self._identity.forward(Principal("platform")))
+
+    async def close(self) -> None:
+        """Closes every channel."""
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+
+
+@contextmanager
+def rpc_errors() -> Any:
+    """Third parties' errors stop here: `grpc.RpcError` becomes our tree."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from None
+    except asyncio.InvalidStateError:  # grpc.aio when a write meets a call that has just ended
+        raise Unavailable("the stream to another capability has ended", reason="REPLICA_LOST") from None
+
+
+T = TypeVar("T")
+
+
+async def once_more(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Runs a call without side effects; repeats it once when its replica was lost or another one is worth a try."""
+    try:
+        return await attempt()
+    except AntiphonError as error:
+        if not error.retryable:
+            raise
+        await asyncio.sleep(min(error.retry_after or 0.0, 0.2))
+        return await attempt()
+
+
+async def read(call: Any) -> AsyncIterator[Any]:
+    """Messages of a streaming call, as our errors when it fails; the call is cancelled when the reader leaves."""
+    try:
+        with rpc_errors():
+            async for message in call:
+                yield message
+    finally:
+        call.cancel()

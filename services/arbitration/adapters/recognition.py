@@ -1,0 +1,156 @@
+"""Recognition over `SpeechRecognitionService.StreamingRecognize`: one stream per utterance."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from antiphon.arbitration.v1 import assistant_pb2
+from antiphon.asr.v1 import recognition_pb2, recognition_pb2_grpc
+from antiphon.types.v1 import speech_pb2
+from services.arbitration.adapters.channels import Channels, read, rpc_errors
+from services.arbitration.adapters.values import (
+    audio_offset,
+    from_provenance,
+    seconds,
+    set_seconds,
+    without_prefix,
+)
+from services.arbitration.contexts import TurnContext
+from services.arbitration.hypotheses import Alternative
+from services.arbitration.ports import (
+    Endpoint,
+    Final,
+    Partial,
+    Recognition,
+    RecognitionEvent,
+    SpeechActivity,
+)
+
+MAX_ALTERNATIVES = 3
+
+
+class GrpcRecogniser:
+    """`RecogniserPort` for one conversation.
+
+    Args:
+        channels: to the recognition pools.
+        config: the conversation's config; the client's audio goes to the pool in the form it came in.
+    """
+
+    def __init__(self, channels: Channels, config: assistant_pb2.ConverseConfig) -> None:
+        self._channels = channels
+        self.config = config
+        self.audio_base = 0.0
+
+    async def open(self, context: TurnContext) -> Recognition:
+        """Begins an utterance at `audio_base` seconds of the stream's audio."""
+        stub = self._channels.stub(recognition_pb2_grpc.SpeechRecognitionServiceStub, "asr", context)
+        with rpc_errors():
+            call = stub.StreamingRecognize(metadata=self._channels.metadata(context))
+            await call.write(self._first_message(context))
+        return GrpcRecognition(call, self.audio_base)
+
+    def _first_message(self, context: TurnContext) -> recognition_pb2.StreamingRecognizeRequest:
+        message = recognition_pb2.StreamingRecognizeRequest()
+        config = message.config.config
+        config.format.CopyFrom(self.config.input_format)
+        config.language_codes.extend(self.config.language_codes or [context.profile.locale])
+        config.context.CopyFrom(self.config.context)
+        config.options.CopyFrom(self.config.recognition)
+        config.options.interim_results = True
+        config.options.speech_activity = True
+        config.options.words = True
+        config.options.max_alternatives = config.options.max_alternatives or MAX_ALTERNATIVES
+        return message
+
+
+class GrpcRecognition:
+    """`Recognition` over one open stream. Offsets are moved from the utterance's audio to the conversation's."""
+
+    def __init__(self, call: Any, audio_base: float) -> None:
+        self._call = call
+        self._base = audio_base
+        self._open = True
+
+    async def send(self, pcm: bytes) -> None:
+        """Hands over audio in the conversation's format; gRPC's flow control makes it wait."""
+        if self._open:
+            with rpc_errors():
+                await self._call.write(recognition_pb2.StreamingRecognizeRequest(audio=pcm))
+
+    async def finish(self) -> None:
+        """In-band end of the audio."""
+        if self._open:
+            self._open = False
+            end = recognition_pb2.StreamingRecognizeRequest(end_of_audio=recognition_pb2.EndOfAudio())
+            with rpc_errors():
+                await self._call.write(end)
+                await self._call.done_writing()
+
+    async def update_endpointing(self, end_silence: float) -> None:
+        """Another end silence, seconds, for the rest of the utterance."""
+        if self._open:
+            message = recognition_pb2.StreamingRecognizeRequest()
+            set_seconds(message.control.update_endpointing.end_silence, end_silence)
+            with rpc_errors():
+                await self._call.write(message)
+
+    async def events(self) -> AsyncIterator[RecognitionEvent]:
+        """What is heard, until the first final result."""
+        async for response in read(self._call):
+            event = self._event(response)
+            if event is not None:
+                yield event
+            if isinstance(event, Final):
+                return
+            if isinstance(event, Endpoint) and event.reason == "NO_SPEECH":
+                yield Final(())
+                return
+
+    async def close(self) -> None:
+        """Gives the utterance up."""
+        self._open = False
+        self._call.cancel()
+
+    def _event(self, response: recognition_pb2.StreamingRecognizeResponse) -> RecognitionEvent | None:
+        kind = response.WhichOneof("event")
+        if kind == "result":
+            return self._result(response.result)
+        if kind == "endpoint":
+            return self._endpoint(response.endpoint)
+        if kind == "speech_activity":
+            activity = response.speech_activity
+            return SpeechActivity(activity.is_speech, self._base + seconds(activity.offset))
+        return None
+
+    def _endpoint(self, event: speech_pb2.EndpointEvent) -> Endpoint:
+        return Endpoint(
+            reason=without_prefix(speech_pb2.EndpointReason.Name(event.reason), "ENDPOINT_REASON_"),
+            speech_start=audio_offset(event, "speech_start_offset", self._base),
+            speech_end=audio_offset(event, "speech_end_offset", self._base),
+            decided=audio_offset(event, "decided_offset", self._base),
+            is_eager=event.is_eager,
+            is_withdrawn=event.is_withdrawn,
+        )
+
+    def _result(self, result: recognition_pb2.RecognitionResult) -> Partial | Final:
+        self._move(result)
+        if not result.is_final:
+            text = result.alternatives[0].spoken_text if result.alternatives else ""
+            return Partial(text, result.stability, result.revision)
+        return Final(
+            alternatives=tuple(Alternative(a.spoken_text, a.confidence) for a in result.alternatives if a.spoken_text),
+            locale=result.language_code,
+            models=tuple(from_provenance(m) for m in result.models),
+            wire=result.SerializeToString(),
+        )
+
+    def _move(self, result: recognition_pb2.RecognitionResult) -> None:
+        """Offsets of the utterance's audio become offsets of the conversation's audio."""
+        if not self._base:
+            return
+        spans = [result.start_offset, result.result_end_offset]
+        spans += [o for a in result.alternatives for w in a.words for o in (w.start_offset, w.end_offset)]
+        for span in spans:
+            set_seconds(span, seconds(span) + self._base)

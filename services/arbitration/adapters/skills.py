@@ -1,0 +1,135 @@
+"""Skills over `SkillService`: the built-in ones in the platform's skill host, registered ones at their own address."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from antiphon.skill.v1 import manifest_pb2, skill_pb2, skill_pb2_grpc
+from antiphon.types.v1 import understanding_pb2
+from services.arbitration.adapters.channels import Channels, read, rpc_errors
+from services.arbitration.adapters.values import skill_interpretation, to_turn_context
+from services.arbitration.contexts import TurnContext
+from services.arbitration.hypotheses import Fulfilment, Hypothesis
+from services.arbitration.ports import (
+    Receipt,
+    SkillAnswer,
+    SkillDirective,
+    SkillDone,
+    SkillEvent,
+    SkillProgress,
+    SkillPrompt,
+)
+from services.arbitration.registry_of_skills import SkillRegistry
+
+EXECUTE_TIMEOUT_S = 60.0
+"""Upper bound of one execution's call; the turn itself gives up sooner."""
+
+_FULFILMENTS = {
+    understanding_pb2.FULFILMENT_YES: Fulfilment.YES,
+    understanding_pb2.FULFILMENT_NO: Fulfilment.NO,
+    understanding_pb2.FULFILMENT_MAYBE: Fulfilment.MAYBE,
+}
+
+
+class GrpcSkills:
+    """`SkillPort`; one per replica of arbitration."""
+
+    def __init__(self, channels: Channels, registry: SkillRegistry) -> None:
+        self._channels = channels
+        self._registry = registry
+
+    async def can_fulfil(self, hypothesis: Hypothesis, context: TurnContext) -> Fulfilment:
+        """Asks the skill; MISSING when its answer makes no sense."""
+        request = skill_pb2.CanFulfillRequest(
+            skill_id=hypothesis.skill_id,
+            interpretations=[skill_interpretation(hypothesis)],
+            language_code=context.profile.locale,
+            context=to_turn_context(context),
+        )
+        with rpc_errors():
+            response = await self._stub(hypothesis.skill_id, context).CanFulfill(
+                request, metadata=self._metadata(hypothesis.skill_id, context), timeout=EXECUTE_TIMEOUT_S
+            )
+        if len(response.answers) != 1:
+            return Fulfilment.MISSING
+        return _FULFILMENTS.get(response.answers[0].fulfilment, Fulfilment.MISSING)
+
+    async def execute(
+        self, hypothesis: Hypothesis, context: TurnContext, idempotency_key: str
+    ) -> AsyncIterator[SkillEvent]:
+        """Executes once; never repeated here."""
+        pending = context.state.pending
+        request = skill_pb2.ExecuteRequest(
+            skill_id=hypothesis.skill_id,
+            idempotency_key=idempotency_key,
+            interpretation=skill_interpretation(hypothesis),
+            language_code=context.profile.locale,
+            context=to_turn_context(context),
+            prompt_id=pending.prompt_id if pending is not None else "",
+        )
+        with rpc_errors():
+            call = self._stub(hypothesis.skill_id, context).Execute(
+                request, metadata=self._metadata(hypothesis.skill_id, context), timeout=EXECUTE_TIMEOUT_S
+            )
+        async for response in read(call):
+            event = _event(response)
+            if event is not None:
+                yield event
+
+    async def built_in(self) -> tuple[manifest_pb2.SkillManifest, ...]:
+        """Manifests of the skills that the platform's own host serves."""
+        pool = self._channels.directory.resolve("skills")
+        stub = skill_pb2_grpc.SkillServiceStub(self._channels.channel(pool.target))
+        with rpc_errors():
+            response = await stub.GetManifest(
+                skill_pb2.GetManifestRequest(), metadata=self._channels.platform_metadata(), timeout=5.0
+            )
+        return tuple(response.manifests)
+
+    async def manifests_at(self, address: str) -> tuple[manifest_pb2.SkillManifest, ...]:
+        """Manifests of a third party's server at `host:port`; no credentials go there."""
+        stub = skill_pb2_grpc.SkillServiceStub(self._channels.channel(address))
+        with rpc_errors():
+            response = await stub.GetManifest(skill_pb2.GetManifestRequest(), timeout=5.0)
+        return tuple(response.manifests)
+
+    def _stub(self, skill_id: str, context: TurnContext) -> skill_pb2_grpc.SkillServiceStub:
+        endpoint = self._endpoint(skill_id)
+        target = endpoint or self._channels.pool("skills", context).target
+        return skill_pb2_grpc.SkillServiceStub(self._channels.channel(target))
+
+    def _metadata(self, skill_id: str, context: TurnContext) -> tuple[tuple[str, str], ...]:
+        """The platform's internal token never goes to a third party."""
+        return () if self._endpoint(skill_id) else self._channels.metadata(context)
+
+    def _endpoint(self, skill_id: str) -> str:
+        registered = self._registry.find(skill_id)
+        return registered.endpoint if registered is not None and not registered.built_in else ""
+
+
+def _event(response: skill_pb2.ExecuteResponse) -> SkillEvent | None:
+    kind = response.WhichOneof("event")
+    if kind == "progress":
+        return SkillProgress(response.progress.text.text)
+    if kind == "answer":
+        answer = response.answer
+        return SkillAnswer(answer.text, last=False, locale=answer.language_code, wire=answer.SerializeToString())
+    if kind == "directive":
+        return SkillDirective(response.directive.directive_id, response.directive.SerializeToString())
+    if kind == "prompt":
+        prompt = response.prompt
+        return SkillPrompt(prompt.slot, prompt.text.text, prompt.prompt_id, prompt.SerializeToString())
+    if kind == "done":
+        return _done(response.done)
+    return None
+
+
+def _done(done: skill_pb2.Done) -> SkillDone:
+    receipt = None
+    if done.HasField("receipt"):
+        effects = done.receipt.effects
+        receipt = Receipt(
+            done.receipt.idempotency_key, effects[0].effect_id if effects else "", repeated=done.receipt.replayed
+        )
+    handled = done.outcome != skill_pb2.EXECUTION_OUTCOME_DECLINED
+    return SkillDone(handled, receipt, done.SerializeToString())

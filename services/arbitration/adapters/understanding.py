@@ -1,0 +1,56 @@
+"""Understanding over `LanguageUnderstandingService.Interpret`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from antiphon.nlu.v1 import understanding_pb2 as nlu_pb2
+from antiphon.nlu.v1 import understanding_pb2_grpc as nlu_pb2_grpc
+from antiphon.types.v1 import answer_pb2
+from services.arbitration.adapters.channels import Channels, once_more, rpc_errors
+from services.arbitration.adapters.values import from_interpretation, from_provenance, to_turn_context
+from services.arbitration.contexts import TurnContext
+from services.arbitration.hypotheses import Alternative, Understanding
+
+CALL_TIMEOUT_S = 2.0
+
+
+class GrpcUnderstanding:
+    """`UnderstandingPort`; one per replica of arbitration."""
+
+    def __init__(self, channels: Channels) -> None:
+        self._channels = channels
+
+    async def interpret(
+        self, alternatives: tuple[Alternative, ...], context: TurnContext, *, speculative: bool
+    ) -> Understanding:
+        """Ranked readings of the alternatives; repeated once when a replica is lost, since it changes nothing."""
+        request = nlu_pb2.InterpretRequest(
+            language_code=context.profile.locale, context=to_turn_context(context), is_partial=speculative
+        )
+        request.options.dialogue_acts = True
+        request.options.resolve_values = True
+        for alternative in alternatives:
+            request.alternatives.add(spoken_text=alternative.text, confidence=alternative.confidence)
+        stub = self._channels.stub(nlu_pb2_grpc.LanguageUnderstandingServiceStub, "nlu", context)
+
+        async def ask() -> nlu_pb2.InterpretResponse:
+            with rpc_errors():
+                response: nlu_pb2.InterpretResponse = await stub.Interpret(
+                    request, metadata=self._channels.metadata(context), timeout=CALL_TIMEOUT_S
+                )
+                return response
+
+        response = await once_more(ask)
+        acts = response.dialogue_acts
+        return Understanding(
+            interpretations=tuple(from_interpretation(i) for i in response.interpretations if not i.out_of_scope),
+            out_of_scope=response.out_of_scope_score,
+            affirms=_strongest(acts, answer_pb2.DIALOGUE_ACT_TYPE_AFFIRM),
+            denies=_strongest(acts, answer_pb2.DIALOGUE_ACT_TYPE_DENY),
+            models=tuple(from_provenance(m) for m in response.models),
+        )
+
+
+def _strongest(acts: Iterable[answer_pb2.DialogueAct], kind: answer_pb2.DialogueActType) -> float:
+    return max((act.confidence for act in acts if act.type == kind), default=0.0)

@@ -24,7 +24,7 @@ SCOPES = "x-antiphon-scopes"
 
 @dataclass(frozen=True)
 class Principal:
-    """The authenticated caller: `tenant` partitions all state, `user` may be empty, `scopes` are what its key allows."""
+    """The authenticated caller: `tenant` partitions all state, `user` may be empty, `scopes` are what a key allows."""
 
     tenant: str
     user: str = ""

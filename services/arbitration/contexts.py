@@ -1,0 +1,117 @@
+"""What is known when a turn begins: who speaks, where, and what was said before.
+
+`conversation` makes a `TurnContext` per turn; every stage and every port gets it. The conversation's memory
+(`ConversationState`) is the part that survives a lost replica: it is stored after each turn and read on resume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from services.arbitration.hypotheses import Hypothesis
+
+
+class TurnType(StrEnum):
+    """How a turn was opened."""
+
+    INITIAL = "initial"
+    FOLLOWUP = "followup"
+    BARGE_IN = "barge_in"
+
+
+class PromptKind(StrEnum):
+    """What kind of answer a question to the user wants."""
+
+    ELICIT_SLOT = "elicit_slot"
+    CONFIRM = "confirm"
+    CLARIFY = "clarify"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingPrompt:
+    """A question the assistant has asked. `about` are the readings it is about, the likeliest first.
+
+    `wire` is the question as the contract serialises it; passed on unread.
+    """
+
+    prompt_id: str
+    kind: PromptKind
+    about: tuple[Hypothesis, ...]
+    text: str = ""
+    slot: str = ""
+    wire: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class PastTurn:
+    """A turn that is over: what was said, what was answered and by whom. `ended_at` in seconds since 1970."""
+
+    turn_id: str
+    text: str
+    answer: str
+    served: Hypothesis | None
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationState:
+    """What the conversation remembers: turns newest first, and the question that is open."""
+
+    past: tuple[PastTurn, ...] = ()
+    pending: PendingPrompt | None = None
+    turns: int = 0
+
+    REMEMBERED = 10
+
+    def after(self, turn: PastTurn, pending: PendingPrompt | None) -> ConversationState:
+        """The state once `turn` is over."""
+        return ConversationState((turn, *self.past)[: self.REMEMBERED], pending, self.turns + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Who speaks, on what.
+
+    Attributes:
+        tenant: from the credentials, never from a message.
+        user_id: tells people apart who share credentials; grants nothing.
+        locale: BCP-47 tag of the session.
+        has_screen: something can be shown beside the spoken answer.
+        speaks: the client can play audio; without, answers are text only.
+        third_party_skills: the user agreed that skills of others get their words.
+        only_skills: ids of the only skills that may serve; empty for all that are enabled.
+        dry_run: decide, but execute nothing with a side effect.
+        wire: the session's context as the contract serialises it; passed on unread.
+    """
+
+    tenant: str
+    locale: str
+    user_id: str = ""
+    device_id: str = ""
+    has_screen: bool = False
+    speaks: bool = True
+    third_party_skills: bool = False
+    only_skills: frozenset[str] = frozenset()
+    dry_run: bool = False
+    wire: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """One turn's surroundings. `now` is in seconds since 1970, so that all steps agree what "today" is."""
+
+    session_id: str
+    turn_id: str
+    profile: Profile
+    now: float
+    turn_type: TurnType = TurnType.INITIAL
+    state: ConversationState = field(default_factory=ConversationState)
+    arm: str = ""
+
+    @property
+    def last_skill(self) -> str:
+        """Skill that answered the turn before this one; empty when none did."""
+        newest = self.state.past[0].served if self.state.past else None
+        return newest.skill_id if newest else ""

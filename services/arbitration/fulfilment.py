@@ -1,0 +1,109 @@
+"""Asks the shortlisted skills whether they can, all at once and within the budget.
+
+Second stage of a decision. A skill that does not answer in time is MISSING, never NO: slowness is no opinion. Nothing
+is acted on here, so an answer may be thrown away and asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from services.arbitration.budgets import Budgets, Stage
+from services.arbitration.circuits import Circuits, Duty
+from services.arbitration.contexts import TurnContext
+from services.arbitration.hypotheses import DIALOGUE_SKILL, Candidate, Fulfilment, Hypothesis, Rejection
+from services.arbitration.ports import SkillPort
+from services.arbitration.registry_of_skills import SkillRegistry
+from services.runtime.errors import AntiphonError
+
+log = logging.getLogger(__name__)
+
+ASKS_PER_TENANT: Final = 200
+"""Bulkhead: questions of one tenant under way in this replica. Beyond it they are not asked and count as MISSING, so
+that one tenant's slow skills cannot take the sockets of all."""
+
+_FEATURE: Final = {
+    Fulfilment.YES: "fulfil_yes",
+    Fulfilment.MAYBE: "fulfil_maybe",
+    Fulfilment.NO: "fulfil_no",
+    Fulfilment.MISSING: "fulfil_missing",
+}
+
+
+@dataclass
+class Fulfilments:
+    """The fan-out of CanFulfill. One per replica: it knows which questions are under way."""
+
+    skills: SkillPort
+    registry: SkillRegistry
+    circuits: Circuits
+    budgets: Budgets = field(default_factory=Budgets)
+    asks_per_tenant: int = ASKS_PER_TENANT
+    _under_way: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    async def ask(self, candidates: Sequence[Candidate], context: TurnContext) -> tuple[Candidate, ...]:
+        """The candidates in their order, with the skills' answers. Takes at most the budget of the stage.
+
+        A candidate becomes ineligible by NO or by its skill's open circuit, by nothing else that happens here.
+        """
+        return tuple(await asyncio.gather(*(self._ask(candidate, context) for candidate in candidates)))
+
+    async def _ask(self, candidate: Candidate, context: TurnContext) -> Candidate:
+        skill_id, tenant = candidate.hypothesis.skill_id, context.profile.tenant
+        if not candidate.eligible:
+            return candidate
+        if skill_id == DIALOGUE_SKILL or not self._wants_to_be_asked(candidate.hypothesis):
+            ready = skill_id == DIALOGUE_SKILL or self.circuits.ready(skill_id, Duty.EXECUTE)
+            return candidate if ready else replace(candidate, rejected=Rejection.CIRCUIT_OPEN)
+        if self._under_way.get(tenant, 0) >= self.asks_per_tenant:
+            return _answered(candidate, Fulfilment.MISSING, "SHED", None)
+        if not self.circuits.ready(skill_id, Duty.EXECUTE) or not self.circuits.allows(skill_id, Duty.ASK):
+            return replace(candidate, rejected=Rejection.CIRCUIT_OPEN)
+        started = asyncio.get_running_loop().time()
+        self._under_way[tenant] += 1
+        try:
+            answer, reason = await self._within_budget(candidate, context)
+        finally:
+            self._under_way[tenant] -= 1
+            if not self._under_way[tenant]:
+                del self._under_way[tenant]
+        return _answered(candidate, answer, reason, (asyncio.get_running_loop().time() - started) * 1000.0)
+
+    async def _within_budget(self, candidate: Candidate, context: TurnContext) -> tuple[Fulfilment, str]:
+        skill_id = candidate.hypothesis.skill_id
+        try:
+            async with asyncio.timeout(self.budgets[Stage.FULFILMENT].seconds):
+                answer, reason = await self.skills.can_fulfil(candidate.hypothesis, context)
+        except TimeoutError:
+            self.circuits.failed(skill_id, Duty.ASK)
+            return Fulfilment.MISSING, "TIMEOUT"
+        except AntiphonError as error:
+            log.warning("skill %s failed CanFulfill: %s", skill_id, error.reason)
+            self.circuits.failed(skill_id, Duty.ASK)
+            return Fulfilment.MISSING, error.reason
+        except asyncio.CancelledError:
+            self.circuits.abandoned(skill_id, Duty.ASK)
+            raise
+        self.circuits.succeeded(skill_id, Duty.ASK)
+        return answer, reason
+
+    def _wants_to_be_asked(self, hypothesis: Hypothesis) -> bool:
+        skill = self.registry.find(hypothesis.skill_id)
+        intent = skill.manifest.intent(hypothesis.intent) if skill else None
+        return intent is None or intent.ask_first
+
+
+def _answered(candidate: Candidate, answer: Fulfilment, reason: str, took_ms: float | None) -> Candidate:
+    return replace(
+        candidate,
+        fulfilment=answer,
+        fulfilment_ms=took_ms,
+        fulfilment_reason=reason,
+        features=replace(candidate.features, **{_FEATURE[answer]: 1.0}),
+        rejected=Rejection.CANNOT_FULFILL if answer is Fulfilment.NO else candidate.rejected,
+    )

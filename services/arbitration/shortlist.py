@@ -1,0 +1,156 @@
+"""Which skills are worth asking: readings of the words, joined with the skills that could serve them.
+
+First stage of a decision, run for every stable partial and for the final. It aims at recall: what it drops cannot win,
+what it keeps costs a CanFulfill. Candidates that are out for a plain reason are kept with it, for `Explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from services.arbitration.contexts import TurnContext
+from services.arbitration.feedback import FeedbackBook
+from services.arbitration.hypotheses import (
+    Alternative,
+    Candidate,
+    Features,
+    Hypothesis,
+    Interpretation,
+    Rejection,
+    Understanding,
+)
+from services.arbitration.manifests import IntentSpec
+from services.arbitration.registry_of_skills import RegisteredSkill, SkillRegistry
+
+MAX_CANDIDATES: Final = 10
+"""Longest list that is asked and ranked."""
+
+EXPLAINED_REJECTIONS: Final = 20
+"""Longest list of candidates that are out, kept for the explanation only."""
+
+
+def shortlist(
+    understanding: Understanding,
+    alternatives: Sequence[Alternative],
+    context: TurnContext,
+    registry: SkillRegistry,
+    feedback: FeedbackBook,
+    *,
+    k: int = MAX_CANDIDATES,
+) -> tuple[Candidate, ...]:
+    """The `k` best candidates with their features, best first, then those that are out with the reason.
+
+    Args:
+        alternatives: what was heard; readings point into it.
+        k: how many stay eligible, at most 10.
+    """
+    k = min(k, MAX_CANDIDATES)
+    found = [
+        _candidate(hypothesis, skill, understanding, alternatives, context, registry, feedback)
+        for hypothesis, skill in _hypotheses(understanding.interpretations, registry)
+    ]
+    found.sort(key=lambda candidate: candidate.shortlist_score, reverse=True)
+    eligible = [candidate for candidate in found if candidate.eligible]
+    out = [candidate for candidate in found if not candidate.eligible]
+    beyond = [replace(candidate, rejected=Rejection.NOT_SHORTLISTED) for candidate in eligible[k:]]
+    return (*eligible[:k], *(beyond + out)[:EXPLAINED_REJECTIONS])
+
+
+def _hypotheses(
+    interpretations: Iterable[Interpretation], registry: SkillRegistry
+) -> Iterator[tuple[Hypothesis, RegisteredSkill]]:
+    """Each reading with each skill that has its intent; of readings that do the same, the likeliest."""
+    seen: set[object] = set()
+    for interpretation in sorted(interpretations, key=lambda reading: reading.confidence, reverse=True):
+        ids = (interpretation.skill_id,) if interpretation.skill_id else registry.serving(interpretation.intent)
+        for skill_id in ids:
+            skill = registry.find(skill_id)
+            hypothesis = Hypothesis(skill_id, interpretation)
+            if skill and skill.manifest.intent(interpretation.intent) and hypothesis.effect not in seen:
+                seen.add(hypothesis.effect)
+                yield hypothesis, skill
+
+
+def _candidate(
+    hypothesis: Hypothesis,
+    skill: RegisteredSkill,
+    understanding: Understanding,
+    alternatives: Sequence[Alternative],
+    context: TurnContext,
+    registry: SkillRegistry,
+    feedback: FeedbackBook,
+) -> Candidate:
+    intent = skill.manifest.intent(hypothesis.intent)
+    assert intent is not None  # _hypotheses yields no other
+    said = {slot.name for slot in hypothesis.slots}
+    missing = tuple(slot.name for slot in intent.slots if slot.required and slot.name not in said)
+    features = _features(hypothesis, understanding, alternatives, context, registry, feedback)
+    features = replace(features, incomplete=1.0 if missing else 0.0)
+    return Candidate(
+        hypothesis,
+        risk=intent.risk,
+        side_effects=intent.side_effects,
+        missing_slots=missing,
+        shortlist_score=_score(features),
+        features=features,
+        rejected=_rejection(skill, intent, context, registry),
+    )
+
+
+def _rejection(skill: RegisteredSkill, intent: IntentSpec, context: TurnContext, registry: SkillRegistry) -> Rejection:
+    profile, skill_id = context.profile, skill.manifest.id
+    if not registry.is_enabled(profile.tenant, skill_id) or (
+        profile.only_skills and skill_id not in profile.only_skills
+    ):
+        return Rejection.NOT_ENABLED
+    if not registry.speaks(skill.manifest.id, profile.locale).served:
+        return Rejection.LOCALE
+    if intent.needs_screen and not profile.has_screen:
+        return Rejection.DEVICE
+    if not skill.built_in and not profile.third_party_skills:
+        return Rejection.CONSENT
+    return Rejection.NONE
+
+
+def _features(
+    hypothesis: Hypothesis,
+    understanding: Understanding,
+    alternatives: Sequence[Alternative],
+    context: TurnContext,
+    registry: SkillRegistry,
+    feedback: FeedbackBook,
+) -> Features:
+    reading, profile, skill_id = hypothesis.interpretation, context.profile, hypothesis.skill_id
+    heard = alternatives[reading.alternative] if reading.alternative < len(alternatives) else Alternative("")
+    rivals = (other.confidence for other in understanding.interpretations if other.intent != reading.intent)
+    slots = reading.slots
+    return Features(
+        asr_rank=1.0 - 1.0 / (1.0 + reading.alternative),
+        asr_confidence=heard.confidence,
+        intent_confidence=reading.confidence,
+        margin=max(0.0, reading.confidence - max(rivals, default=0.0)),
+        weakest_slot=min((slot.confidence for slot in slots), default=1.0),
+        resolution=reading.resolution,
+        catalogue_hit=1.0 if any(slot.catalogue_hit for slot in slots) else 0.0,
+        carried_slots=sum(slot.carried for slot in slots) / len(slots) if slots else 0.0,
+        same_skill=1.0 if skill_id == context.last_skill else 0.0,
+        answers_prompt=1.0 if _answers_prompt(hypothesis, context) else 0.0,
+        locale_exact=1.0 if registry.speaks(skill_id, profile.locale).exact else 0.0,
+        enabled_by_user=1.0 if registry.chosen_by(profile.tenant, skill_id) else 0.0,
+        used_recently=1.0 if feedback.used_recently(profile.tenant, profile.user_id, skill_id, context.now) else 0.0,
+        feedback=feedback.success(profile.tenant, skill_id, hypothesis.intent),
+    )
+
+
+def _answers_prompt(hypothesis: Hypothesis, context: TurnContext) -> bool:
+    pending = context.state.pending
+    return pending is not None and any(
+        (asked.skill_id, asked.intent) == (hypothesis.skill_id, hypothesis.intent) for asked in pending.about
+    )
+
+
+def _score(features: Features) -> float:
+    """Cheap order for the cut to `k`: confidence, with what an open question and the user's choice speak for."""
+    return features.intent_confidence + 0.3 * features.answers_prompt + 0.1 * features.enabled_by_user

@@ -89,7 +89,7 @@ test-unit: setup ## Run the unit tests alone
 	@$(PYTEST) -m unit $(TEST)
 
 .PHONY: test-clients
-test-clients: setup tools ## Run the stock clients (grpcurl, Go, the examples in the docs) against the platform
+test-clients: setup tools go-client ## Run the stock clients (grpcurl, Go, the examples in the docs) against the platform
 	@PATH="$(TOOLS):$(BIN):$$PATH" $(PYTEST) tests/clients --junitxml=$(BUILD)/reports/clients.xml
 
 .PHONY: lint
@@ -142,6 +142,14 @@ $(TOOLS)/.protoc-gen-go-$(PROTOC_GEN_GO_VERSION):
 
 $(TOOLS)/.protoc-gen-go-grpc-$(PROTOC_GEN_GO_GRPC_VERSION):
 	$(call go-install,google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(PROTOC_GEN_GO_GRPC_VERSION))
+
+# The stock client of tests/clients/go, built beside its generated stubs so that the source tree stays clean.
+.PHONY: go-client
+go-client: setup tools
+	@$(BIN)/python tools/generate.py --check
+	@mkdir -p $(BUILD)/go-client && cp tests/clients/go/main.go tests/clients/go/go.mod tests/clients/go/go.sum $(BUILD)/go-client/
+	@PATH="$(TOOLS):$(BIN):$$PATH" buf generate protos --template tests/clients/go/buf.gen.yaml
+	@cd $(BUILD)/go-client && GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(TOOLS)/go build -o $(TOOLS)/antiphon-go-client .
 
 # --- clean ------------------------------------------------------------------------------------------------------------
 

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator
 from antiphon.skill.v1 import manifest_pb2, skill_pb2, skill_pb2_grpc
 from antiphon.types.v1 import understanding_pb2
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
-from services.arbitration.adapters.values import skill_interpretation, to_turn_context
+from services.arbitration.adapters.values import prompt_kind, skill_interpretation, to_turn_context
 from services.arbitration.contexts import TurnContext
 from services.arbitration.hypotheses import Fulfilment, Hypothesis
 from services.arbitration.ports import (
+    Ending,
+    Order,
     Receipt,
     SkillAnswer,
-    SkillDirective,
     SkillDone,
     SkillEvent,
+    SkillExtra,
     SkillProgress,
     SkillPrompt,
 )
@@ -24,6 +26,12 @@ from services.arbitration.registry_of_skills import SkillRegistry
 EXECUTE_TIMEOUT_S = 60.0
 """Upper bound of one execution's call; the turn itself gives up sooner."""
 
+MAX_REASON = 64
+
+_ENDINGS = {
+    skill_pb2.EXECUTION_OUTCOME_AWAITING_USER: Ending.AWAITING_USER,
+    skill_pb2.EXECUTION_OUTCOME_DECLINED: Ending.DECLINED,
+}
 _FULFILMENTS = {
     understanding_pb2.FULFILMENT_YES: Fulfilment.YES,
     understanding_pb2.FULFILMENT_NO: Fulfilment.NO,
@@ -38,7 +46,7 @@ class GrpcSkills:
         self._channels = channels
         self._registry = registry
 
-    async def can_fulfil(self, hypothesis: Hypothesis, context: TurnContext) -> Fulfilment:
+    async def can_fulfil(self, hypothesis: Hypothesis, context: TurnContext) -> tuple[Fulfilment, str]:
         """Asks the skill; MISSING when its answer makes no sense."""
         request = skill_pb2.CanFulfillRequest(
             skill_id=hypothesis.skill_id,
@@ -51,21 +59,22 @@ class GrpcSkills:
                 request, metadata=self._metadata(hypothesis.skill_id, context), timeout=EXECUTE_TIMEOUT_S
             )
         if len(response.answers) != 1:
-            return Fulfilment.MISSING
-        return _FULFILMENTS.get(response.answers[0].fulfilment, Fulfilment.MISSING)
+            return Fulfilment.MISSING, "ANSWERS_MISCOUNTED"
+        answer = response.answers[0]
+        return _FULFILMENTS.get(answer.fulfilment, Fulfilment.MISSING), answer.reason[:MAX_REASON]
 
-    async def execute(
-        self, hypothesis: Hypothesis, context: TurnContext, idempotency_key: str
-    ) -> AsyncIterator[SkillEvent]:
+    async def execute(self, order: Order, context: TurnContext) -> AsyncIterator[SkillEvent]:
         """Executes once; never repeated here."""
-        pending = context.state.pending
+        hypothesis = order.hypothesis
         request = skill_pb2.ExecuteRequest(
             skill_id=hypothesis.skill_id,
-            idempotency_key=idempotency_key,
+            idempotency_key=order.idempotency_key,
             interpretation=skill_interpretation(hypothesis),
             language_code=context.profile.locale,
             context=to_turn_context(context),
-            prompt_id=pending.prompt_id if pending is not None else "",
+            confirmed=order.confirmed,
+            prompt_id=order.prompt_id,
+            skill_state=order.skill_state,
         )
         with rpc_errors():
             call = self._stub(hypothesis.skill_id, context).Execute(
@@ -108,28 +117,32 @@ class GrpcSkills:
 
 
 def _event(response: skill_pb2.ExecuteResponse) -> SkillEvent | None:
-    kind = response.WhichOneof("event")
-    if kind == "progress":
-        return SkillProgress(response.progress.text.text)
-    if kind == "answer":
-        answer = response.answer
-        return SkillAnswer(answer.text, last=False, locale=answer.language_code, wire=answer.SerializeToString())
-    if kind == "directive":
-        return SkillDirective(response.directive.directive_id, response.directive.SerializeToString())
-    if kind == "prompt":
-        prompt = response.prompt
-        return SkillPrompt(prompt.slot, prompt.text.text, prompt.prompt_id, prompt.SerializeToString())
-    if kind == "done":
-        return _done(response.done)
+    match response.WhichOneof("event"):
+        case "progress":
+            return SkillProgress(response.progress.text.text, response.progress.SerializeToString())
+        case "answer":
+            answer = response.answer
+            start = answer.span.start if answer.HasField("span") else None
+            return SkillAnswer(answer.text, start, answer.SerializeToString())
+        case "prompt":
+            prompt = response.prompt
+            wire = prompt.SerializeToString()
+            return SkillPrompt(prompt_kind(prompt), prompt.text.text, prompt.slot, prompt.prompt_id, wire)
+        case "display" | "citation" | "directive" | "alarm_change" as kind:
+            return SkillExtra(kind, getattr(response, kind).SerializeToString())
+        case "done":
+            return _done(response.done)
     return None
 
 
 def _done(done: skill_pb2.Done) -> SkillDone:
     receipt = None
     if done.HasField("receipt"):
-        effects = done.receipt.effects
         receipt = Receipt(
-            done.receipt.idempotency_key, effects[0].effect_id if effects else "", repeated=done.receipt.replayed
+            idempotency_key=done.receipt.idempotency_key,
+            effects=len(done.receipt.effects),
+            replayed=done.receipt.replayed,
+            wire=done.receipt.SerializeToString(),
         )
-    handled = done.outcome != skill_pb2.EXECUTION_OUTCOME_DECLINED
-    return SkillDone(handled, receipt, done.SerializeToString())
+    ending = _ENDINGS.get(done.outcome, Ending.COMPLETED)
+    return SkillDone(ending, receipt, done.skill_state, done.reason[:MAX_REASON], done.expects_follow_up)

@@ -10,7 +10,7 @@ from antiphon.arbitration.v1 import assistant_pb2
 from antiphon.tts.v1 import synthesis_pb2, synthesis_pb2_grpc
 from antiphon.types.v1 import audio_pb2
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
-from services.arbitration.adapters.values import from_provenance, seconds
+from services.arbitration.adapters.values import from_provenance
 from services.arbitration.contexts import TurnContext
 from services.arbitration.hypotheses import Provenance
 from services.arbitration.ports import Speech
@@ -41,18 +41,19 @@ class GrpcSynthesis:
 
     async def _speech(self, call: Any) -> AsyncIterator[Speech]:
         models: tuple[Provenance, ...] = ()
+        marks: list[bytes] = []
         async for response in read(call):
-            kind = response.WhichOneof("event")
-            if kind == "session_started":
-                models = tuple(from_provenance(m) for m in response.session_started.models)
-            elif kind == "audio" and response.audio.content:
-                yield Speech(response.audio.content, 0.0, models, response.audio.SerializeToString())
-                models = ()
-            elif kind == "timing_mark":
-                yield Speech(b"", 0.0, (), response.timing_mark.SerializeToString())
-            elif kind == "stats":
-                leading = seconds(response.stats.leading_silence)
-                yield Speech(b"", leading, tuple(from_provenance(m) for m in response.stats.models))
+            match response.WhichOneof("event"):
+                case "session_started":
+                    models = tuple(from_provenance(m) for m in response.session_started.models)
+                case "timing_mark":
+                    marks.append(response.timing_mark.SerializeToString())
+                case "audio":
+                    wire = response.audio.SerializeToString()
+                    yield Speech(response.audio.content, 0.0, models, wire, tuple(marks))
+                    models, marks = (), []
+        if marks:
+            yield Speech(b"", marks=tuple(marks))
 
     def _first_message(self, context: TurnContext) -> synthesis_pb2.StreamingSynthesizeRequest:
         config = synthesis_pb2.StreamingSynthesisConfig(

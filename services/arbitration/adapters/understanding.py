@@ -52,5 +52,5 @@ class GrpcUnderstanding:
         )
 
 
-def _strongest(acts: Iterable[answer_pb2.DialogueAct], kind: answer_pb2.DialogueActType) -> float:
+def _strongest(acts: Iterable[answer_pb2.DialogueAct], kind: int) -> float:
     return max((act.confidence for act in acts if act.type == kind), default=0.0)

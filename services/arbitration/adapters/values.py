@@ -6,14 +6,19 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from antiphon.types.v1 import context_pb2, provenance_pb2, understanding_pb2
-from services.arbitration.contexts import PastTurn, TurnContext, TurnType
+from antiphon.types.v1 import answer_pb2, context_pb2, provenance_pb2, understanding_pb2
+from services.arbitration.contexts import PastTurn, PromptKind, TurnContext, TurnType
 from services.arbitration.hypotheses import Hypothesis, Interpretation, Provenance, Slot
 
 _TURN_TYPES = {
     TurnType.INITIAL: context_pb2.TURN_TYPE_INITIAL,
     TurnType.FOLLOWUP: context_pb2.TURN_TYPE_FOLLOWUP,
     TurnType.BARGE_IN: context_pb2.TURN_TYPE_BARGE_IN,
+}
+_PROMPT_KINDS = {
+    answer_pb2.PROMPT_KIND_ELICIT_SLOT: PromptKind.ELICIT_SLOT,
+    answer_pb2.PROMPT_KIND_CONFIRM: PromptKind.CONFIRM,
+    answer_pb2.PROMPT_KIND_CLARIFY: PromptKind.CLARIFY,
 }
 
 
@@ -119,6 +124,11 @@ def _to_slot(value: Slot) -> understanding_pb2.Slot:
     if value.carried:
         message.origin = understanding_pb2.SLOT_ORIGIN_CARRIED_OVER
     return message
+
+
+def prompt_kind(prompt: answer_pb2.Prompt) -> PromptKind:
+    """What kind of answer a question wants."""
+    return _PROMPT_KINDS.get(prompt.kind, PromptKind.OPEN)
 
 
 def to_turn_context(context: TurnContext) -> context_pb2.TurnContext:

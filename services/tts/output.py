@@ -22,11 +22,16 @@ _FEED_MS = 40  # encoded at a time: the event loop gets its turn between
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Audio in the requested format; `start` and `duration` are seconds of the utterance's audio."""
+    """Audio in the requested format.
+
+    start, duration: seconds of the utterance's audio.
+    span: code points of the text that it says.
+    """
 
     data: bytes
     start: float
     duration: float
+    span: tuple[int, int]
 
 
 class AudioOutput:
@@ -52,6 +57,8 @@ class AudioOutput:
         self._given = 0
         self._taken = 0
         self._audible = False
+        self.span = (0, 0)  # of the audio taken in from now on; set it when nothing waits
+        self.leading_silence_s = 0.0
 
     @property
     def given_s(self) -> float:
@@ -71,7 +78,9 @@ class AudioOutput:
         if not audible.size:
             return pcm[:0]
         self._audible = True
-        return pcm[max(0, int(audible[0]) - self._rate * _LEAD_MS // 1000) :]
+        lead = min(int(audible[0]), self._rate * _LEAD_MS // 1000)
+        self.leading_silence_s = lead / self._rate
+        return pcm[int(audible[0]) - lead :]
 
     def feed(self, pcm: Pcm) -> Iterator[Audio]:
         """Messages as they fill; what is left over waits for more."""
@@ -87,6 +96,11 @@ class AudioOutput:
         """What waits, because no more may come for a while."""
         if self._buffer:
             yield self._cut(len(self._buffer))
+
+    def drop(self) -> None:
+        """Forget what waits: it is not to be heard. Clock and marks go on from what was given out."""
+        self._buffer.clear()
+        self._taken = round(self.given_s * self._rate)
 
     def finish(self) -> Iterator[Audio]:
         """What waits here and in the resampler."""
@@ -105,7 +119,7 @@ class AudioOutput:
         self._next_bytes = self._chunk_bytes
         start = self.given_s
         self._given += size
-        return Audio(data, start, self._target.seconds(size))
+        return Audio(data, start, self._target.seconds(size), self.span)
 
 
 def speech_length(pcm: Pcm) -> int:

@@ -79,6 +79,11 @@ class Segmenter:
             segments += self._take(end)
         return segments
 
+    def discard(self) -> None:
+        """Forget what was not returned yet; positions go on."""
+        self._start += len(self._rest)
+        self._rest = ""
+
     def finish(self) -> list[Segment]:
         """The text has ended, or must be spoken now: return what is left."""
         segments: list[Segment] = []

@@ -1,31 +1,35 @@
 """The domain of speech synthesis: pieces of text in, audio and timing marks out, as early as possible.
 
-`servicer.py` calls it; an engine behind `SpeechEngine` speaks one segment at a time. Whoever reads the events sets the
-pace: nothing is computed ahead but the segment in hand, so a client that does not read costs one segment of memory, and
-one that leaves (the generator is closed) costs no more work.
+`servicer.py` calls it; an engine behind `SpeechEngine` speaks one segment at a time. Text is taken as it comes, audio
+made as it is read: nothing is computed ahead but the segment in hand, so a client that does not read costs one segment
+of memory, and one that leaves (the generator is closed) costs no more work.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+import unicodedata
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
 
 from services.runtime.audio import AudioFormat, Encoding
-from services.runtime.errors import InvalidInput
+from services.runtime.errors import AntiphonError, InvalidInput
 from services.tts.engines import EngineChunk, Prosody, SpeechEngine, Voice
 from services.tts.marks import mark_words
 from services.tts.output import Audio, AudioOutput, speech_length
-from services.tts.segmenter import Segment, Segmenter
+from services.tts.segmenter import Segment, Segmenter, speakable
 from services.tts.settings import TtsSettings
 from services.tts.voices import VoiceCatalogue
 
-MIN_RATE, MAX_RATE = 0.5, 2.5
-MAX_PITCH_SEMITONES = 12.0
-MIN_GAIN_DB, MAX_GAIN_DB = -40.0, 6.0
+MIN_RATE, MAX_RATE = 0.5, 2.0
+MIN_GAIN_DB, MAX_GAIN_DB = -40.0, 12.0
+MAX_PHONEMIZED_TEXTS = 1_000
+MAX_PHONEMIZED_LENGTH = 1_000
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,10 @@ class SpeechRequest:
 
     Attributes:
         voice: a voice's id; empty lets the language choose.
-        language: BCP-47 tag; empty takes the voice's, or the service's default.
-        rate: factor of the voice's pace, 0.5 to 2.5.
-        pitch: semitones, -12 to 12.
-        gain_db: -40 to 6.
+        language: BCP-47 tag; empty takes the voice's own.
+        rate: factor of the voice's pace, 0.5 to 2.
+        pitch: semitones, within what the engine reaches.
+        gain_db: -40 to 12.
         format: of the audio wanted; None for LINEAR16 at the engine's own rate.
     """
 
@@ -65,25 +69,21 @@ class Summary:
     """The end of an utterance, the last event of each.
 
     Attributes:
-        characters: code points of text.
-        segments: stretches spoken.
+        characters: code points of the segments spoken.
         audio_s: seconds of audio given.
-        engine_s: seconds spent waiting for the engine.
+        leading_silence_s: of it, before the first audible sample.
         first_audio_s: seconds from the first complete segment to the first audio.
+        cpu_s: CPU seconds of the engine.
     """
 
     characters: int
-    segments: int
     audio_s: float
-    engine_s: float
+    leading_silence_s: float
     first_audio_s: float
+    cpu_s: float
 
 
 Event = Audio | Mark | Summary
-
-
-class Flush:
-    """Among the pieces of text: speak what has arrived so far, do not wait for the end of the sentence."""
 
 
 class Synthesizer:
@@ -97,7 +97,7 @@ class Synthesizer:
     def __init__(self, engine: SpeechEngine, settings: TtsSettings) -> None:
         self.engine = engine
         self.settings = settings
-        self.catalogue = VoiceCatalogue(engine.voices, settings.default_language)
+        self.catalogue = VoiceCatalogue(engine.voices)
 
     def prepare(self, request: SpeechRequest) -> Utterance:
         """Check a request and choose its voice, before any text is there.
@@ -106,47 +106,50 @@ class Synthesizer:
             InvalidInput: a value out of range (the message says which), or not a language tag.
             FailedPrecondition: no such voice, or none for the language.
         """
-        _within("speaking_rate", request.rate, MIN_RATE, MAX_RATE, "times the normal pace")
-        _within("pitch", request.pitch, -MAX_PITCH_SEMITONES, MAX_PITCH_SEMITONES, "semitones")
-        _within("volume_gain_db", request.gain_db, MIN_GAIN_DB, MAX_GAIN_DB, "dB")
+        low, high = self.engine.pitch_range
+        _within("prosody.rate", request.rate, MIN_RATE, MAX_RATE, "times the normal pace")
+        _within("prosody.pitch_semitones", request.pitch, low, high, "semitones with this voice")
+        _within("prosody.volume_gain_db", request.gain_db, MIN_GAIN_DB, MAX_GAIN_DB, "dB")
         voice, language = self.catalogue.choose(request.voice, request.language)
-        return Utterance(self, request, voice, language)
+        return Utterance(self.engine, self.settings, request, voice, language)
 
-    async def phonemize(self, text: str, voice: str, language: str) -> tuple[str, Voice]:
-        """The pronunciation of `text` in IPA and the voice whose it is. Raises as `prepare` and `Utterance.speak`."""
-        chosen, _ = self.catalogue.choose(voice, language)
-        segments = self.segments(text)
-        return " ".join([await self.engine.phonemize(segment.text, chosen) for segment in segments]), chosen
+    async def phonemize(self, texts: Sequence[str], language: str) -> tuple[list[str], str]:
+        """The pronunciation of each text in IPA, and the language after fallback.
 
-    def segments(self, text: str) -> list[Segment]:
-        """The segments of a whole text. Raises InvalidInput when it is empty or too long."""
-        self.check_length(len(text))
-        segmenter = Segmenter(self.settings.max_segment)
-        segments = segmenter.push(text) + segmenter.finish()
-        if not segments:
-            raise nothing_to_speak()
-        return segments
-
-    def check_length(self, length: int) -> None:
-        """Raises InvalidInput when a text has more code points than the service takes."""
-        if length > self.settings.max_text:
+        Raises:
+            InvalidInput: no text, too many, or one that is empty or too long.
+            FailedPrecondition: the language is not served.
+        """
+        voice, served = self.catalogue.choose("", language)
+        if not 0 < len(texts) <= MAX_PHONEMIZED_TEXTS:
             raise InvalidInput(
-                f"the text has more than {self.settings.max_text} characters; send it in several requests",
-                reason="TEXT_TOO_LONG",
-                field="text",
+                f"texts must be 1 to {MAX_PHONEMIZED_TEXTS}, not {len(texts)}", reason="TEXT_COUNT", field="texts"
             )
+        for index, text in enumerate(texts):
+            if not 0 < len(text) <= MAX_PHONEMIZED_LENGTH:
+                raise InvalidInput(
+                    f"a text has 1 to {MAX_PHONEMIZED_LENGTH} characters, not {len(text)}",
+                    reason="TEXT_LENGTH",
+                    field=f"texts[{index}]",
+                )
+        return await self.engine.phonemize([speakable(text) for text in texts], voice), served
 
 
 class Utterance:
-    """One text on its way to audio; made by `Synthesizer.prepare`, spoken once."""
+    """One text on its way to audio; made by `Synthesizer.prepare`.
 
-    def __init__(self, synthesizer: Synthesizer, request: SpeechRequest, voice: Voice, language: str) -> None:
+    Text goes in by `feed`, `flush`, `discard` and `end`, which never wait; `events` gives what comes of it. One task
+    may do the one while another does the other.
+    """
+
+    def __init__(
+        self, engine: SpeechEngine, settings: TtsSettings, request: SpeechRequest, voice: Voice, language: str
+    ) -> None:
         self.voice = voice
         self.language = language
-        engine, settings = synthesizer.engine, synthesizer.settings
         self.format = request.format or AudioFormat(Encoding.LINEAR16, engine.sample_rate)
-        self._synthesizer = synthesizer
         self._engine = engine
+        self._settings = settings
         self._prosody = Prosody(request.rate, request.pitch)
         self._segmenter = Segmenter(settings.max_segment)
         self._output = AudioOutput(
@@ -156,57 +159,113 @@ class Utterance:
             chunk_ms=settings.chunk_ms,
             first_chunk_ms=settings.first_chunk_ms,
         )
-        self._segments = 0
-        self._engine_s = 0.0
-        self._first_text = 0.0
-        self._first_audio_s = 0.0
+        self._waiting: deque[Segment] = deque()
+        self._changed = asyncio.Event()
+        self._ended = False
+        self._discards = 0
+        self._failure: AntiphonError | None = None
+        self._spoken = 0
+        self._cpu_s = 0.0
+        self._first_text: float | None = None
+        self._first_audio: float | None = None
 
-    async def speak(self, pieces: AsyncIterable[str | Flush]) -> AsyncGenerator[Event, None]:
-        """Speak the text that arrives; marks come before the audio they point at, and a `Summary` at the end.
+    @property
+    def received(self) -> int:
+        """Code points of text received so far."""
+        return self._segmenter.received
+
+    def feed(self, piece: str) -> None:
+        """Take more text. Raises InvalidInput when a piece, or all of them, are too long."""
+        for length, limit in (
+            (len(piece), self._settings.max_piece),
+            (self.received + len(piece), self._settings.max_text),
+        ):
+            if length > limit:
+                raise InvalidInput(
+                    f"the text has more than {limit} characters; send it in several requests",
+                    reason="TEXT_TOO_LONG",
+                    field="text",
+                )
+        self._queue(self._segmenter.push(piece))
+
+    def flush(self) -> None:
+        """Speak what has arrived, do not wait for the rest of the sentence."""
+        self._queue(self._segmenter.finish())
+
+    def discard(self) -> None:
+        """Drop what was not given out yet; the utterance goes on with what is fed after this."""
+        self._discards += 1
+        self._waiting.clear()
+        self._segmenter.discard()
+        self._output.drop()
+
+    def end(self) -> None:
+        """No more text will come."""
+        self.flush()
+        self._ended = True
+        self._changed.set()
+
+    def fail(self, error: AntiphonError) -> None:
+        """Stop speaking: `events` raises `error` instead of what would have come."""
+        self._failure = error
+        self.discard()
+        self._changed.set()
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Audio and marks in order, at the reader's pace; word marks come before their audio, a `Summary` at the end.
 
         Raises:
-            InvalidInput: the text is too long, or there is nothing in it to speak.
+            InvalidInput: there was nothing to speak in the whole text.
             WorkerLost, Overloaded: the engine's; what was spoken so far is whole.
+            AntiphonError: what `fail` was given.
         """
-        async for piece in pieces:
-            if isinstance(piece, Flush):
-                ready = self._segmenter.finish()
-            else:
-                self._synthesizer.check_length(self._segmenter.received + len(piece))
-                ready = self._segmenter.push(piece)
-            async for event in self._speak_all(ready):
+        while await self._more():
+            async for event in self._speak(self._waiting.popleft()):
                 yield event
-        async for event in self._speak_all(self._segmenter.finish()):
-            yield event
-        if not self._segments:
-            raise nothing_to_speak()
+        if self._first_text is None:
+            raise InvalidInput("there is nothing to speak in the text", reason="TEXT_EMPTY", field="text")
         for audio in self._output.finish():
             yield audio
-        yield Summary(
-            self._segmenter.received, self._segments, self._output.given_s, self._engine_s, self._first_audio_s
-        )
+        output, first = self._output, (self._first_audio or self._first_text) - self._first_text
+        yield Summary(self._spoken, output.given_s, output.leading_silence_s, first, self._cpu_s)
 
-    async def _speak_all(self, segments: list[Segment]) -> AsyncGenerator[Event, None]:
-        for segment in segments:
-            self._first_text = self._first_text or time.perf_counter()
-            self._segments += 1
-            async for event in self._speak_segment(segment):
-                yield event
+    def _queue(self, segments: Sequence[Segment]) -> None:
+        if segments and self._first_text is None:
+            self._first_text = time.monotonic()
+        self._waiting.extend(segments)
+        self._changed.set()
 
-    async def _speak_segment(self, segment: Segment) -> AsyncGenerator[Event, None]:
-        output = self._output
-        begun = output.taken_s
-        async for chunk in self._chunks(segment):
-            whole = np.frombuffer(chunk.pcm, "<i2")
-            pcm = output.trim(whole)
-            for mark in self._word_marks(segment, chunk, trimmed=whole.size - pcm.size, length=speech_length(whole)):
-                yield mark
-            for audio in output.feed(pcm):
-                self._first_audio_s = self._first_audio_s or time.perf_counter() - self._first_text
-                yield audio
+    async def _more(self) -> bool:
+        while not self._waiting and not self._ended and self._failure is None:
+            self._changed.clear()
+            await self._changed.wait()
+        if self._failure is not None:
+            raise self._failure
+        return bool(self._waiting)
+
+    async def _speak(self, segment: Segment) -> AsyncGenerator[Event, None]:
+        output, discards, begun = self._output, self._discards, self._output.taken_s
+        output.span = (segment.start, segment.start + len(segment.text))
+        async with aclosing(self._engine.speak(segment.text, self.voice, self._prosody)) as chunks:
+            async for chunk in chunks:
+                self._cpu_s += chunk.cpu_s
+                events = self._events_of(segment, chunk)
+                while self._discards == discards and (event := next(events, None)):
+                    yield event
+        if self._discards != discards:
+            return
         for audio in output.flush():
             yield audio
-        yield Mark("sentence", segment.start, segment.start + len(segment.text), begun, output.taken_s)
+        self._spoken += len(segment.text)
+        yield Mark("sentence", *output.span, begun, output.taken_s)
+
+    def _events_of(self, segment: Segment, chunk: EngineChunk) -> Iterator[Event]:
+        whole = np.frombuffer(chunk.pcm, "<i2")
+        pcm = self._output.trim(whole)
+        yield from self._word_marks(segment, chunk, trimmed=whole.size - pcm.size, length=speech_length(whole))
+        for audio in self._output.feed(pcm):
+            self._first_audio = self._first_audio or time.monotonic()
+            yield audio
 
     def _word_marks(self, segment: Segment, chunk: EngineChunk, *, trimmed: int, length: int) -> Iterator[Mark]:
         origin, rate = self._output.taken_s, self._engine.sample_rate
@@ -215,21 +274,10 @@ class Utterance:
             first, last = (max(0, sample - trimmed) / rate for sample in (word.first, word.last))
             yield Mark("word", text_start + word.start, text_start + word.end, origin + first, origin + last)
 
-    async def _chunks(self, segment: Segment) -> AsyncGenerator[EngineChunk, None]:
-        """The engine's chunks, with the time it took."""
-        async with aclosing(self._engine.speak(segment.text, self.voice, self._prosody)) as chunks:
-            while True:
-                begun = time.perf_counter()
-                chunk = await anext(chunks, None)
-                self._engine_s += time.perf_counter() - begun
-                if chunk is None:
-                    return
-                yield chunk
 
-
-def nothing_to_speak() -> InvalidInput:
-    """The error of a text without a single word."""
-    return InvalidInput("there is nothing to speak in the text", reason="TEXT_EMPTY", field="text")
+def normalized(text: str) -> str:
+    """NFC, the form in which spans count."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _within(field: str, value: float, low: float, high: float, unit: str) -> None:

@@ -17,16 +17,14 @@ class VoiceCatalogue:
 
     Args:
         voices: all of them.
-        default_language: what is spoken when a request names neither voice nor language.
     """
 
-    def __init__(self, voices: Sequence[Voice], default_language: str) -> None:
+    def __init__(self, voices: Sequence[Voice]) -> None:
         self._by_id = {voice.id: voice for voice in voices}
         self._by_language: dict[str, Voice] = {}
         for language in {tag for voice in voices for tag in voice.languages}:
             speakers = [voice for voice in voices if language in voice.languages]
             self._by_language[language] = min(speakers, key=lambda voice: _preference(voice, language))
-        self._default_language = default_language
 
     @property
     def languages(self) -> list[str]:
@@ -54,14 +52,13 @@ class VoiceCatalogue:
         """
         if voice_id:
             return self._named(voice_id, language)
-        wanted = language or self._default_language
-        found = best_supported([wanted], self._by_language)
+        found = best_supported([canonical(language)], self._by_language)
         if found is None:
             raise FailedPrecondition(
-                f"no voice speaks {canonical(wanted)}; ListVoices names what is spoken",
+                f"no voice speaks {canonical(language)}; ListVoices names what is spoken",
                 reason="LOCALE_UNSUPPORTED",
                 field="language_code",
-                metadata={"language_code": canonical(wanted)},
+                metadata={"language_code": canonical(language)},
             )
         return self._by_language[found], found
 

@@ -54,12 +54,14 @@ class EngineChunk:
     pcm: little-endian 16 bit mono PCM at the engine's rate.
     start, end: the code points of the segment that it says, whole words.
     words: in order; an engine may count as words what a reader would not ("12", "30").
+    cpu_s: CPU seconds that it took, over all processes; 0 where not measured.
     """
 
     pcm: bytes
     start: int
     end: int
     words: tuple[SpokenWord, ...] = ()
+    cpu_s: float = 0.0
 
 
 class SpeechEngine(Protocol):
@@ -67,6 +69,9 @@ class SpeechEngine(Protocol):
 
     name: str
     sample_rate: int
+    licence: str
+    pitch_range: tuple[float, float]
+    """Semitones that its voices can be lowered (negative) and raised by."""
 
     @property
     def version(self) -> str:
@@ -82,6 +87,10 @@ class SpeechEngine(Protocol):
 
     async def close(self) -> None: ...
 
+    def check(self) -> None:
+        """Raises Unavailable when it cannot speak now."""
+        ...
+
     def speak(self, text: str, voice: Voice, prosody: Prosody) -> AsyncGenerator[EngineChunk, None]:
         """Speak one segment; closing the generator stops the computation.
 
@@ -91,6 +100,6 @@ class SpeechEngine(Protocol):
         """
         ...
 
-    async def phonemize(self, text: str, voice: Voice) -> str:
-        """The pronunciation of `text` in IPA, words separated by spaces."""
+    async def phonemize(self, texts: Sequence[str], voice: Voice) -> list[str]:
+        """The pronunciation of each text in IPA, phones separated by blanks, stress marks before their phone."""
         ...

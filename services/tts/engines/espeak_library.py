@@ -9,6 +9,7 @@ Source: https://github.com/espeak-ng/espeak-ng/blob/1.52.0/src/include/espeak-ng
 from __future__ import annotations
 
 import ctypes
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: espeak_Synth returns when all audi
 _DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT
 _CHARS_UTF8 = 1  # and neither espeakSSML (0x10) nor espeakPHONEMES (0x100): text is never markup
 _ENDPAUSE = 0x1000
-_PHONEMES_IPA = 0x02
+_PHONEMES_IPA = 0x02 | ord(" ") << 8  # the upper bits are the separator between phones
 _EVENT_WORD = 1
 _RATE, _PITCH = 1, 3
+_LANGUAGE_FLAG = re.compile(r"\([a-z-]+\)")  # "(en)": espeak found a word of another language
 
 
 class UnknownVoice(LookupError):
@@ -141,14 +143,14 @@ class Espeak:
         return spoken
 
     def phonemize(self, text: str, voice: str) -> str:
-        """IPA of `text`; clauses and words are separated by spaces. Raises UnknownVoice."""
+        """IPA of `text`; phones are separated by blanks. Raises UnknownVoice."""
         self._select(voice)
         buffer = ctypes.create_string_buffer(text.encode())
         position = ctypes.c_void_p(ctypes.addressof(buffer))
         clauses: list[str] = []
         while position.value:
             clauses.append(self._lib.espeak_TextToPhonemes(ctypes.byref(position), _CHARS_UTF8, _PHONEMES_IPA).decode())
-        return " ".join(part.strip() for part in clauses if part.strip())
+        return " ".join(_LANGUAGE_FLAG.sub(" ", " ".join(clauses)).split())
 
     def _select(self, voice: str) -> None:
         if voice != self._voice:

@@ -1,6 +1,6 @@
 """The process that holds espeak-ng: run by the `WorkerPool` of `espeak.py`, as many as may speak at a time.
 
-Each request is a JSON object with "do": "speak" (text, voice, wpm, pitch, max_seconds), "phonemize" (text, voice) or
+Each request is a JSON object with "do": "speak" (text, voice, wpm, pitch, max_seconds), "phonemize" (texts, voice) or
 "facts". The answer is a JSON object, a zero byte, and for speech the PCM. No state is left between requests, so any
 number of utterances share one process; a segment is short and espeak needs about 2 ms per second of audio, so whoever
 cancels costs that much at most.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,10 +38,11 @@ class EspeakHandler:
         task = wanted.pop("do")
         try:
             if task == "speak":
+                begun = time.process_time()
                 spoken = self._espeak.speak(**wanted)
-                return _answer({"words": spoken.words}, bytes(spoken.pcm))
+                return _answer({"words": spoken.words, "cpu_s": time.process_time() - begun}, bytes(spoken.pcm))
             if task == "phonemize":
-                return _answer({"ipa": self._espeak.phonemize(**wanted)})
+                return _answer({"ipa": [self._espeak.phonemize(text, wanted["voice"]) for text in wanted["texts"]]})
             return _answer(self._facts())
         except UnknownVoice:
             raise FailedPrecondition("espeak-ng does not know this voice", reason="VOICE_NOT_FOUND") from None

@@ -65,10 +65,10 @@ class Guard:
             return grpc.stream_stream_rpc_method_handler(stream, None, _to_bytes)
         return grpc.unary_stream_rpc_method_handler(stream, None, _to_bytes)
 
-    def announce_all(self, reason: str, time_left_s: float) -> None:
-        """Sends `SessionEnding` on every open stream; called when draining begins."""
+    def drain(self, grace_s: float) -> None:
+        """Sends `SessionEnding` on every open stream and cuts it `grace_s` seconds later; draining begins."""
         for clock in tuple(self._clocks):
-            clock.announce(reason, time_left_s)
+            clock.drain(grace_s)
 
     def _unary(self, name: str, request_class: type[Message], servicer: Servicer) -> Servicer:
         async def answer(data: bytes, context: Context) -> Message | None:
@@ -216,7 +216,7 @@ async def _requests(
     messages: AsyncIterator[bytes], request_class: type[Message], clock: SessionClock
 ) -> AsyncGenerator[Message, None]:
     async for data in messages:
-        clock.took(len(data))
+        await clock.took(len(data))
         yield _parse(request_class, data)
 
 

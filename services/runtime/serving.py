@@ -99,7 +99,7 @@ class Replica:
         if self.admission.draining.is_set():
             return
         self.admission.draining.set()
-        self._guard.announce_all("DRAINING", grace_s)
+        self._guard.drain(grace_s)
         await self._health.enter_graceful_shutdown()
 
     async def close(self) -> None:
@@ -122,8 +122,9 @@ class Replica:
         status: int = health_pb2.HealthCheckResponse.SERVING
         try:
             await self.application.check()
-        except AntiphonError as error:
-            _log.warning("pool %s is not healthy: %s", self.runtime.pool, error.reason)
+        except Exception as error:  # noqa: BLE001 - a check that fails in any way is no healthy one; the watch goes on
+            reason = error.reason if isinstance(error, AntiphonError) else type(error).__name__
+            _log.warning("pool %s is not healthy: %s", self.runtime.pool, reason)
             status = health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", *(s.full_name for s in self.spec.services)):
             await self._health.set(name, status)

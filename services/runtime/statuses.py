@@ -8,9 +8,8 @@ from __future__ import annotations
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 from services.runtime import errors
 from services.runtime.errors import AntiphonError
@@ -71,48 +70,62 @@ def grpc_code(error: AntiphonError) -> grpc.StatusCode:
 def from_rpc_error(error: grpc.RpcError) -> AntiphonError:
     """An error that another service answered, as the tree knows it.
 
-    A failure without our ErrorInfo is a lost replica when its code is INTERNAL, CANCELLED, UNKNOWN or UNAVAILABLE:
-    `Unavailable` with reason REPLICA_LOST, worth one retry under an idempotency key.
+    INTERNAL, CANCELLED, UNKNOWN and UNAVAILABLE without ErrorInfo are a lost replica: `Unavailable` with reason
+    REPLICA_LOST, which is worth one retry under an idempotency key. Any other code without ErrorInfo (unknown method,
+    a message that is too large) keeps its kind; repeating changes nothing.
     """
-    status = _rich(error)
-    info = error_details_pb2.ErrorInfo()
-    retry_after: float | None = None
-    known = False
-    for detail in status.details if status is not None else ():
-        if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
-            detail.Unpack(info)
-            known = True
-        elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
-            retry = error_details_pb2.RetryInfo()
-            detail.Unpack(retry)
-            retry_after = retry.retry_delay.ToNanoseconds() / 1e9
-    code: grpc.StatusCode = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
-    if not known and code in _LOST:
-        return errors.Unavailable("the replica behind this call was lost", reason="REPLICA_LOST")
-    kind = _BY_CODE.get(code, errors.Internal)
-    if not known:  # a third party's server: its code counts, its words do not reach our clients
-        return kind("a called service refused", reason=code.name)
-    message: str | None = error.details() if hasattr(error, "details") else None
-    metadata = {k: v for k, v in info.metadata.items() if k != "retryable"}
-    found = kind(message or "", reason=info.reason, retry_after=retry_after, metadata=metadata)
-    found.retryable = info.metadata.get("retryable") == "true"
+    # An AioRpcError is no grpc.Call, though it has the same methods.
+    answered = isinstance(error, grpc.Call | grpc.aio.AioRpcError)
+    code = error.code() if answered else grpc.StatusCode.UNKNOWN
+    message = (error.details() if answered else "") or ""
+    details = _Details(rich_status(error))
+    if details.info is None:
+        if code in _LOST:
+            return errors.Unavailable("the replica behind this call was lost", reason="REPLICA_LOST")
+        kind = _BY_CODE.get(code, errors.Internal)
+        found = kind(message)
+        found.retryable = False
+        return found
+    kind = errors.QuotaExceeded if details.quota else _BY_CODE.get(code, errors.Internal)
+    found = kind(
+        message,
+        reason=details.info.reason,
+        field=details.field,
+        retry_after=details.retry_after,
+        metadata={k: v for k, v in details.info.metadata.items() if k != "retryable"},
+    )
+    found.retryable = details.info.metadata.get("retryable") == "true"
     return found
 
 
-def _rich(error: grpc.RpcError) -> status_pb2.Status | None:
-    """`rpc_status.from_call` for sync and aio errors alike; None when the trailer is absent or does not parse."""
-    if isinstance(error, grpc.aio.AioRpcError):
-        for key, value in error.trailing_metadata() or ():
-            if key == DETAILS_KEY and isinstance(value, bytes):
-                try:
-                    return status_pb2.Status.FromString(value)
-                except ValueError:
-                    return None
-        return None
-    if isinstance(error, grpc.Call):
-        try:
-            found: status_pb2.Status | None = rpc_status.from_call(error)
-        except ValueError:
-            return None
-        return found
+class _Details:
+    """What `from_rpc_error` reads of a rich status."""
+
+    def __init__(self, status: status_pb2.Status | None) -> None:
+        self.info: error_details_pb2.ErrorInfo | None = None
+        self.field = ""
+        self.retry_after: float | None = None
+        self.quota = False
+        for detail in status.details if status is not None else ():
+            if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
+                self.info = error_details_pb2.ErrorInfo.FromString(detail.value)
+            elif detail.Is(error_details_pb2.BadRequest.DESCRIPTOR):
+                violations = error_details_pb2.BadRequest.FromString(detail.value).field_violations
+                self.field = violations[0].field if violations else ""
+            elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
+                delay = error_details_pb2.RetryInfo.FromString(detail.value).retry_delay
+                self.retry_after = delay.ToNanoseconds() / 1e9
+            elif detail.Is(error_details_pb2.QuotaFailure.DESCRIPTOR):
+                self.quota = True
+
+
+def rich_status(error: grpc.RpcError) -> status_pb2.Status | None:
+    """The `google.rpc.Status` of sync and aio errors alike; None when the trailer is absent or does not parse."""
+    trailers = error.trailing_metadata() if isinstance(error, grpc.Call | grpc.aio.AioRpcError) else None
+    for key, value in trailers or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                return None
     return None

@@ -18,7 +18,8 @@ import socket
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -160,13 +161,15 @@ class RayPlatform:
     def __init__(
         self, settings: PlatformSettings, spec_paths: Mapping[str, str], progress: Any = lambda line: None
     ) -> None:
-        self.settings = settings
-        self.target = f"{settings.host}:{settings.port}"
-        self.directory = settings.directory()
+        front, *free = free_ports(1 + len(settings.pools))
+        self.settings = replace(settings, port=settings.port or front)
+        self.target = f"{settings.host}:{self.settings.port}"
+        self.directory = settings.directory(() if settings.pool_port else free)
         self.started_in_s: dict[str, float] = {}
         self._specs = spec_paths
         self._progress = progress
         self._folder: Path | None = None
+        self._token = secrets.token_hex(16)
 
     def __enter__(self) -> Self:
         self._refuse_taken_ports()
@@ -201,6 +204,17 @@ class RayPlatform:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder = None
 
+    def deploy(self, pool: PoolSettings) -> None:
+        """Deploys a pool that runs already with other replicas, settings or limits, and waits until it is done.
+
+        Streams that are open go on in the replicas they are in, until these have drained.
+        """
+        if self._folder is None:
+            raise FailedPrecondition("the platform does not run", reason="NOT_RUNNING")
+        from ray import serve
+
+        serve.run(self._application(pool, self._folder), name=pool.name, route_prefix=f"/{pool.name}")
+
     def _start(self, folder: Path) -> None:
         self._progress("engine ray: starting Ray Serve with HAProxy")
         os.environ.update(self._environment(folder))
@@ -230,16 +244,15 @@ class RayPlatform:
                 "enable_reflection": False,  # ours lists each pool's own services
             },
         )
-        token = secrets.token_hex(16)
         targets = [
-            serve.RunTarget(self._application(pool, folder, token), name=pool.name, route_prefix=f"/{pool.name}")
+            serve.RunTarget(self._application(pool, folder), name=pool.name, route_prefix=f"/{pool.name}")
             for pool in self.settings.pools
         ]
         serve.run_many(targets)
         self.started_in_s["pools"] = time.monotonic() - began
         self._await_front_door()
 
-    def _application(self, pool: PoolSettings, folder: Path, token: str) -> Any:
+    def _application(self, pool: PoolSettings, folder: Path) -> Any:
         from ray import serve
 
         if pool.capability not in self._specs:
@@ -252,7 +265,7 @@ class RayPlatform:
                 k: {"tenant": p.tenant, "user": p.user, "scopes": sorted(p.scopes)}
                 for k, p in self.settings.keys().items()
             },
-            "internal_token": token,
+            "internal_token": self._token,
             "state_dir": self.settings.state_dir or str(folder / "state"),
             "limits": limits,
         }
@@ -361,9 +374,16 @@ def _serving(target: str) -> bool:
 
 def free_port() -> int:
     """A TCP port on loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Different TCP ports on loopback that are free now."""
+    with ExitStack() as probes:
+        sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in sockets]
 
 
 def _haproxy_binary() -> str:

@@ -6,7 +6,7 @@ Everything listens on loopback unless keys and a certificate are configured.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -98,12 +98,13 @@ class PlatformSettings:
         """What every replica checks credentials with."""
         return Identity(self.keys(), internal_token)
 
-    def directory(self) -> PoolDirectory:
-        """Where each pool is, on this node."""
+    def directory(self, ports: Sequence[int] = ()) -> PoolDirectory:
+        """Where each pool is, on this node: on `ports` when given, else from `pool_port` on."""
+        ports = ports or range(self.pool_port, self.pool_port + len(self.pools))
         return PoolDirectory(
             tuple(
-                Pool(p.name, p.capability, f"127.0.0.1:{self.pool_port + i}", p.locales, p.tenants, p.arm)
-                for i, p in enumerate(self.pools)
+                Pool(p.name, p.capability, f"127.0.0.1:{port}", p.locales, p.tenants, p.arm)
+                for p, port in zip(self.pools, ports, strict=True)
             )
         )
 

@@ -1,0 +1,56 @@
+"""One platform on Ray Serve for all system tests: starting it is what costs.
+
+`platform` runs the default pools and the pools of the toy, with API keys on (`tests.fixtures.toy_pools.KEYS`), on free
+loopback ports. A test that breaks something mends it before it ends: the next one meets the same platform.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+pytest.register_assert_rewrite("tests.fixtures.runtime_cases")
+
+from services.runtime.deployment import RayPlatform  # noqa: E402 - after the rewrite is asked for
+from services.runtime.platform import PlatformSettings  # noqa: E402
+from tests.fixtures.toy import SPEC_PATH  # noqa: E402
+from tests.fixtures.toy_pools import TOY_POOLS, ToyPlatform, write_keys  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPlatform]:
+    """The platform; `platform.target` is its front door, `platform.directory` says where the pools are."""
+    folder = tmp_path_factory.mktemp("platform")
+    settings = PlatformSettings(
+        port=0,
+        pool_port=0,
+        api_keys=write_keys(folder),
+        telemetry_dir=str(folder),
+        trace_ratio=1.0,
+        pools=TOY_POOLS,
+    )
+    running = RayPlatform(settings, {"toy": SPEC_PATH})
+    with _rays_own_warnings():
+        running.__enter__()
+    try:
+        yield running
+    finally:
+        with _rays_own_warnings():
+            running.stop()
+
+
+@contextmanager
+def _rays_own_warnings() -> Iterator[None]:
+    """Ray warns about deprecated calls of its own, and about sockets that it leaves to the end of the process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.fixture
+def toys(platform: RayPlatform) -> ToyPlatform:
+    """Where the toy is served."""
+    return ToyPlatform("ray", platform.target, {pool.name: pool.target for pool in platform.directory.pools})

@@ -1,4 +1,4 @@
-"""Synthesis over `SpeechSynthesisService.StreamingSynthesize`: text goes in as it is written, audio comes as it is made."""
+"""Synthesis over `SpeechSynthesisService.StreamingSynthesize`: text goes in as written, audio comes as it is made."""
 
 from __future__ import annotations
 

@@ -18,14 +18,22 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     monkeypatch.delenv("ANTIPHON_DATA", raising=False)
     pytester.makeconftest(Path(house.__file__).read_text(encoding="utf-8"))
     markers = "\n".join(f'    "{name}: x",' for name in [*house.CATEGORIES, *house.NEEDS])
-    pytester.makepyprojecttoml(f'[tool.pytest]\nstrict = true\nasyncio_mode = "auto"\nmarkers = [\n{markers}\n]\n')
+    pytester.makepyprojecttoml(
+        '[tool.pytest]\nstrict = true\nasyncio_mode = "auto"\nasyncio_default_fixture_loop_scope = "function"\n'
+        f"markers = [\n{markers}\n]\n"
+    )
     return pytester
 
 
 def run(suite: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
     suite.makepyfile(f"import pytest\n{source}")
-    # A process of its own: the rules patch modules that this very run also uses.
-    return suite.runpytest_subprocess("-p", "no:cacheprovider", *options)
+    return suite.runpytest_inprocess("-p", "no:cacheprovider", *options)
+
+
+def run_apart(suite: pytest.Pytester, source: str) -> pytest.RunResult:
+    """In a process of its own, for rules that patch modules which this very run also uses."""
+    suite.makepyfile(f"import pytest\n{source}")
+    return suite.runpytest_subprocess("-p", "no:cacheprovider")
 
 
 # --- categories -------------------------------------------------------------------------------------------------------
@@ -67,9 +75,10 @@ def test_the_data_fixture_needs_the_data_category(suite: pytest.Pytester) -> Non
     result.stderr.fnmatch_lines(["*uses the fixture `data` and is not marked as data"])
 
 
-@pytest.mark.parametrize("marks", ["unit", "integration", "system", "gpu", "triton\n@pytest.mark.gpu"])
+@pytest.mark.parametrize("marks", ["unit", "integration", "system", "gpu", "triton gpu"])
 def test_one_category_is_enough(suite: pytest.Pytester, marks: str) -> None:
-    result = run(suite, f"@pytest.mark.{marks}\ndef test_it(): pass")
+    decorators = "\n".join(f"@pytest.mark.{mark}" for mark in marks.split())
+    result = run(suite, f"{decorators}\ndef test_it(): pass")
     result.assert_outcomes(passed=1)
     assert result.ret == pytest.ExitCode.OK
 
@@ -160,7 +169,7 @@ OUTSIDE = {
 
 @pytest.mark.parametrize("deed", OUTSIDE.values(), ids=OUTSIDE.keys())
 def test_a_unit_test_that_reaches_outside_fails(suite: pytest.Pytester, deed: str) -> None:
-    result = run(suite, f"import grpc, grpc.aio\n@pytest.mark.unit\ndef test_it():\n    {deed}")
+    result = run_apart(suite, f"import grpc, grpc.aio\n@pytest.mark.unit\ndef test_it():\n    {deed}")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*TouchedOutside: a unit test must not touch *"])
 
@@ -168,7 +177,7 @@ def test_a_unit_test_that_reaches_outside_fails(suite: pytest.Pytester, deed: st
 def test_a_unit_test_cannot_start_a_ray_that_another_test_imported(suite: pytest.Pytester) -> None:
     suite.makepyfile(ray="def init(**options): return 'started'")  # stands for the package: the rule goes by name
     source = "import ray\n@pytest.mark.unit\ndef test_it(): ray.init()\n@pytest.mark.system\ndef test_ray(): ray.init()"
-    result = run(suite, source)
+    result = run_apart(suite, source)
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["*TouchedOutside: *Ray (ray.init)*"])
 
@@ -183,9 +192,9 @@ def test_a_unit_test_cannot_start_a_ray_that_another_test_imported(suite: pytest
     ids=["socketpair", "asyncio", "subprocess"],
 )
 def test_a_unit_test_may_use_what_stays_on_its_machine(suite: pytest.Pytester, deed: str) -> None:
-    run(suite, f"@pytest.mark.unit\ndef test_it():\n    {deed}").assert_outcomes(passed=1)
+    run_apart(suite, f"@pytest.mark.unit\ndef test_it():\n    {deed}").assert_outcomes(passed=1)
 
 
 def test_other_categories_may_use_the_network(suite: pytest.Pytester) -> None:
     deed = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.close()"
-    run(suite, f"@pytest.mark.integration\ndef test_it():\n    {deed}").assert_outcomes(passed=1)
+    run_apart(suite, f"@pytest.mark.integration\ndef test_it():\n    {deed}").assert_outcomes(passed=1)

@@ -1,0 +1,1 @@
+"""Protobuf to domain and back for the services of the front door; nothing else."""

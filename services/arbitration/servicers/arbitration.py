@@ -1,0 +1,161 @@
+"""`ArbitrationService`: who may answer, why a turn went as it did, and how it turned out."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import replace
+
+from antiphon.arbitration.v1 import arbitration_pb2
+from antiphon.types.v1 import understanding_pb2
+from services.arbitration.adapters.decisions import to_decision
+from services.arbitration.adapters.values import from_interpretation, set_seconds, without_prefix
+from services.arbitration.claims import Claim, Claims, Policy
+from services.arbitration.contexts import Profile, TurnContext
+from services.arbitration.explanations import Explanations
+from services.arbitration.fulfilment import Fulfilments
+from services.arbitration.hypotheses import Alternative, Candidate, Fulfilment, Understanding
+from services.arbitration.judging import Evidence, Judge
+from services.arbitration.ledger import LatencyLedger
+from services.arbitration.shortlist import shortlist
+from services.runtime.calls import Call
+from services.runtime.errors import InvalidInput, Unsupported
+
+MAX_INTERPRETATIONS = 100
+_POLICIES = {
+    arbitration_pb2.CLAIM_POLICY_UNSPECIFIED: Policy.SCORE,
+    arbitration_pb2.CLAIM_POLICY_SCORE: Policy.SCORE,
+    arbitration_pb2.CLAIM_POLICY_FIRST: Policy.FIRST,
+}
+_FULFILMENTS = {
+    understanding_pb2.FULFILMENT_YES: Fulfilment.YES,
+    understanding_pb2.FULFILMENT_NO: Fulfilment.NO,
+    understanding_pb2.FULFILMENT_MAYBE: Fulfilment.MAYBE,
+    understanding_pb2.FULFILMENT_MISSING: Fulfilment.MISSING,
+}
+
+
+class ArbitrationServicer:
+    """One per replica."""
+
+    def __init__(self, judge: Judge, fulfilments: Fulfilments, explanations: Explanations, claims: Claims) -> None:
+        self._judge = judge
+        self._fulfilments = fulfilments
+        self._explanations = explanations
+        self._claims = claims
+
+    async def ClaimActivation(  # noqa: N802 - named by the contract
+        self, request: arbitration_pb2.ClaimActivationRequest, call: Call
+    ) -> arbitration_pb2.ClaimActivationResponse:
+        """Grants exactly one of the devices that heard the same wake word."""
+        if not request.activation_id:
+            raise InvalidInput("activation_id is required", field="activation_id")
+        if not request.context.device.device_id:
+            raise InvalidInput("the claiming device is required", field="context.device.device_id")
+        if request.policy not in _POLICIES:
+            raise Unsupported("late revocation has no place in this version; use FIRST or SCORE", field="policy")
+        claim = Claim(
+            activation_id=request.activation_id,
+            device_id=request.context.device.device_id,
+            room=request.context.room,
+            wake_time=request.wake_time.ToNanoseconds() / 1e9,
+            voice_db=request.voice_level_dbfs,
+            ambient_db=request.ambient_level_dbfs,
+            wake_score=request.wake_score,
+            arrived=time.monotonic(),
+        )
+        verdict = await self._claims.claim(call.principal.tenant, request.phrase, claim, _POLICIES[request.policy])
+        response = arbitration_pb2.ClaimActivationResponse(
+            granted=verdict.granted, winner_device_id=verdict.winner.device_id, reason=verdict.reason
+        )
+        set_seconds(response.waited, verdict.waited)
+        for other in verdict.others:
+            told = response.claims.add(device_id=other.device_id, room=other.room, score=other.score)
+            set_seconds(told.delay, max(0.0, other.arrived - verdict.first.arrived))
+        response.counterfactuals.add(
+            policy=arbitration_pb2.CLAIM_POLICY_FIRST, winner_device_id=verdict.first.device_id
+        )
+        response.counterfactuals.add(policy=arbitration_pb2.CLAIM_POLICY_SCORE, winner_device_id=verdict.best.device_id)
+        return response
+
+    async def Rank(  # noqa: N802 - named by the contract
+        self, request: arbitration_pb2.RankRequest, call: Call
+    ) -> arbitration_pb2.RankResponse:
+        """Decides over readings that the caller brings, without doing anything."""
+        if not 1 <= len(request.interpretations) <= MAX_INTERPRETATIONS:
+            raise InvalidInput(f"1 to {MAX_INTERPRETATIONS} interpretations", field="interpretations")
+        if request.fulfilments and len(request.fulfilments) != len(request.interpretations):
+            raise InvalidInput("fulfilments must be as many as interpretations", field="fulfilments")
+        context = _context(request, call)
+        readings = tuple(from_interpretation(reading) for reading in request.interpretations)
+        alternatives = tuple(Alternative(a.spoken_text, a.confidence) for a in request.alternatives)
+        understanding = Understanding(readings)
+        listed = shortlist(
+            understanding, alternatives, context, self._judge.registry, self._judge.feedback, k=self._judge.k
+        )
+        if request.ask_skills:
+            listed = await self._fulfilments.ask(listed, context)
+        elif request.fulfilments:
+            listed = tuple(_fulfilled(candidate, readings, request) for candidate in listed)
+        evidence = Evidence(alternatives or (Alternative(readings[0].text or "-"),), understanding, tuple(listed))
+        directed = request.directedness if request.HasField("directedness") else 1.0
+        ledger = LatencyLedger(0.0, time.time())
+        decision = self._judge.settle(evidence, context, ledger, directed=directed)
+        return arbitration_pb2.RankResponse(
+            decision=to_decision(context.turn_id, decision, features=request.include_features)
+        )
+
+    async def Explain(  # noqa: N802 - named by the contract
+        self, request: arbitration_pb2.ExplainRequest, call: Call
+    ) -> arbitration_pb2.ExplainResponse:
+        """The decision and the ledger of a turn; another tenant's turn is NOT_FOUND."""
+        if not request.turn_id:
+            raise InvalidInput("turn_id is required", field="turn_id")
+        found = await self._explanations.get(call.principal.tenant, request.turn_id)
+        response = arbitration_pb2.ExplainResponse.FromString(found.encoded)
+        response.decision.turn_id = request.turn_id
+        response.session_id = found.session_id
+        kinds = dict.fromkeys(mark.partition(":")[0] for mark in found.feedback)
+        response.feedback.extend(arbitration_pb2.FeedbackKind.Value(f"FEEDBACK_KIND_{kind}") for kind in kinds)
+        return response
+
+    async def Feedback(  # noqa: N802 - named by the contract
+        self, request: arbitration_pb2.FeedbackRequest, call: Call
+    ) -> arbitration_pb2.FeedbackResponse:
+        """Notes how a turn turned out; the same feedback twice counts once."""
+        kind = _feedback_kind(request)
+        replayed = await self._explanations.add_feedback(
+            call.principal.tenant, request.turn_id, kind, request.idempotency_key
+        )
+        return arbitration_pb2.FeedbackResponse(replayed=replayed)
+
+
+def _feedback_kind(request: arbitration_pb2.FeedbackRequest) -> str:
+    try:
+        kind = without_prefix(arbitration_pb2.FeedbackKind.Name(request.kind), "FEEDBACK_KIND_")
+    except ValueError:
+        kind = ""
+    if not kind:
+        raise InvalidInput("kind must be one of FeedbackKind", field="kind")
+    return kind
+
+
+def _context(request: arbitration_pb2.RankRequest, call: Call) -> TurnContext:
+    session = request.context.session
+    profile = Profile(
+        tenant=call.principal.tenant,
+        locale=request.language_code or "en",
+        user_id=session.user_id,
+        device_id=session.device.device_id,
+        has_screen=bool(session.client.display_mime_types),
+        wire=session.SerializeToString(),
+    )
+    turn_id = request.context.turn_id or f"rank-{secrets.token_hex(8)}"
+    return TurnContext(request.context.session_id, turn_id, profile, time.time())
+
+
+def _fulfilled(candidate: Candidate, readings: tuple[object, ...], request: arbitration_pb2.RankRequest) -> Candidate:
+    for reading, answer in zip(readings, request.fulfilments, strict=True):
+        if reading is candidate.hypothesis.interpretation:
+            return replace(candidate, fulfilment=_FULFILMENTS.get(answer, Fulfilment.MISSING))
+    return candidate

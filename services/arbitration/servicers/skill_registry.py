@@ -1,0 +1,129 @@
+"""`SkillRegistryService`: which skills there are and who has them."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from antiphon.arbitration.v1 import registry_pb2
+from antiphon.skill.v1 import manifest_pb2
+from services.arbitration.adapters.decisions import from_manifest
+from services.arbitration.adapters.skills import GrpcSkills
+from services.arbitration.manifests import Manifest, problems
+from services.arbitration.registry_of_skills import Overlap, RegisteredSkill, SkillRegistry
+from services.runtime.calls import Call
+from services.runtime.errors import InvalidInput, NotFound, Unsupported
+
+MAX_PAGE = 1000
+_ADMIN = "admin"
+
+
+class SkillRegistryServicer:
+    """One per replica. Registering is for operators (scope `admin`) and makes this server call out to an address."""
+
+    def __init__(self, registry: SkillRegistry, skills: GrpcSkills) -> None:
+        self._registry = registry
+        self._skills = skills
+
+    async def Register(  # noqa: N802 - named by the contract
+        self, request: registry_pb2.RegisterRequest, call: Call
+    ) -> registry_pb2.RegisterResponse:
+        """Reads the manifests of a skill server and makes its skills known."""
+        call.require(_ADMIN)
+        if request.tls:
+            raise Unsupported("skills over TLS come later; use an address on a private network", field="tls")
+        _check_address(request.address)
+        manifests = await self._skills.manifests_at(request.address)
+        wanted = [m for m in manifests if not request.skill_id or m.skill_id == request.skill_id]
+        if not wanted:
+            raise NotFound("the server at this address has no such skill", reason="SKILL_NOT_FOUND", field="skill_id")
+        response = registry_pb2.RegisterResponse()
+        for message in wanted:
+            manifest = from_manifest(message)
+            response.warnings.extend(self._register(manifest, request))
+            if request.enable and not request.validate_only:
+                self._registry.enable(call.principal.tenant, manifest.id)
+            response.skills.append(self._message(RegisteredSkill(manifest, request.address), call.principal.tenant))
+        return response
+
+    async def List(  # noqa: N802 - named by the contract
+        self, request: registry_pb2.ListRequest, call: Call
+    ) -> registry_pb2.ListResponse:
+        """Skills in the order of their ids, a page at a time."""
+        tenant = call.principal.tenant
+        skills = self._registry.enabled(tenant) if request.enabled_only else self._registry.all()
+        if request.language_code:
+            skills = tuple(s for s in skills if self._registry.speaks(s.manifest.id, request.language_code).served)
+        rest = [s for s in skills if s.manifest.id > request.page_token]
+        size = min(request.page_size or 100, MAX_PAGE)
+        if size < 0:
+            raise InvalidInput(f"page_size is 0 to {MAX_PAGE}", field="page_size")
+        page = rest[:size]
+        return registry_pb2.ListResponse(
+            skills=[self._message(skill, tenant) for skill in page],
+            next_page_token=page[-1].manifest.id if len(rest) > size else "",
+        )
+
+    async def Enable(  # noqa: N802 - named by the contract
+        self, request: registry_pb2.EnableRequest, call: Call
+    ) -> registry_pb2.EnableResponse:
+        """Lets a skill serve the caller's tenant, or no longer."""
+        if request.user_id:
+            raise Unsupported("skills are enabled for a tenant as a whole", field="user_id")
+        self._registry.enable(call.principal.tenant, request.skill_id, request.enabled)
+        skill = self._registry.skill(request.skill_id)
+        return registry_pb2.EnableResponse(skill=self._message(skill, call.principal.tenant))
+
+    async def Remove(  # noqa: N802 - named by the contract
+        self, request: registry_pb2.RemoveRequest, call: Call
+    ) -> registry_pb2.RemoveResponse:
+        """Forgets a skill for everyone; built-in ones stay."""
+        call.require(_ADMIN)
+        found = self._registry.find(request.skill_id)
+        if found is None:
+            return registry_pb2.RemoveResponse(removed=False)
+        if found.built_in:
+            raise InvalidInput(
+                "a built-in skill can be disabled, not removed", reason="SKILL_BUILT_IN", field="skill_id"
+            )
+        self._registry.remove(request.skill_id)
+        return registry_pb2.RemoveResponse(removed=True)
+
+    def _register(self, manifest: Manifest, request: registry_pb2.RegisterRequest) -> list[str]:
+        existing = self._registry.find(manifest.id)
+        if existing is not None and existing.built_in:
+            raise InvalidInput(f"'{manifest.id}' is the id of a built-in skill", reason="SKILL_BUILT_IN")
+        if request.validate_only:
+            found = problems(manifest)
+            if found:
+                text = "; ".join(f"{problem.field}: {problem.message}" for problem in found)
+                raise InvalidInput(text, reason="MANIFEST_INVALID", field="address")
+            return []
+        return [_warning(overlap) for overlap in self._registry.register(manifest, endpoint=request.address)]
+
+    def _message(self, skill: RegisteredSkill, tenant: str) -> registry_pb2.RegisteredSkill:
+        return registry_pb2.RegisteredSkill(
+            manifest=manifest_pb2.SkillManifest.FromString(skill.manifest.wire),
+            address=skill.endpoint,
+            enabled=self._registry.is_enabled(tenant, skill.manifest.id),
+            circuit=registry_pb2.CIRCUIT_STATE_CLOSED,
+        )
+
+
+def _warning(overlap: Overlap) -> str:
+    return (
+        f"{overlap.intent} ({overlap.locale}) shares a phrase with {overlap.other_intent} of {overlap.other_skill}: "
+        "ranking decides between them"
+    )
+
+
+def _check_address(address: str) -> None:
+    """`host:port`; link-local and unspecified addresses are nobody's skill server."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536 or len(address) > 255 or "/" in address:
+        raise InvalidInput("address is host:port", field="address")
+    try:
+        found = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return
+    if found.is_link_local or found.is_unspecified or found.is_multicast:
+        raise InvalidInput("this address is not one of a skill server", reason="ADDRESS_REFUSED", field="address")

@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -48,6 +47,7 @@ from services.arbitration.ports import (
     SkillPrompt,
 )
 from services.arbitration.registry_of_skills import SkillRegistry
+from services.arbitration.streams import reading
 from services.arbitration.voice import Voice
 from services.runtime.errors import AntiphonError
 
@@ -232,8 +232,9 @@ class Answering:
         else:
             events = self._watched(conduct, attempt)
         told = _Told(hypothesis)
-        async for event in events:
-            await self._tell(event, told)
+        async with reading(events) as watched:
+            async for event in watched:
+                await self._tell(event, told)
         if not told.delivered:
             raise SkillFault("SKILL_SILENT", effect_possible=False)
         return told.delivery(self._said)
@@ -243,13 +244,18 @@ class Answering:
 
         It is not cancelled with the turn: half an effect would be worse than one that nobody hears of.
         """
-        await self._journal.begin()
+        try:
+            await self._journal.begin()
+        except AntiphonError:
+            self._desk.circuits.abandoned(conduct.order.hypothesis.skill_id, Duty.EXECUTE)
+            raise
         effect = asyncio.create_task(self._collect(conduct, attempt))
         self._desk.keep(effect)
         return await asyncio.shield(effect)
 
     async def _collect(self, conduct: Conduct, attempt: int) -> tuple[SkillEvent, ...]:
-        events = tuple([event async for event in self._watched(conduct, attempt)])
+        async with reading(self._watched(conduct, attempt)) as watched:
+            events = tuple([event async for event in watched])
         done = events[-1]
         assert isinstance(done, SkillDone)  # `well_behaved` ends with it or raises
         await self._journal.settle(_Told(conduct.order.hypothesis, done).delivery(conduct.text))
@@ -281,8 +287,7 @@ class Answering:
             circuits.abandoned(skill_id, Duty.EXECUTE)
             raise
         finally:
-            with suppress(RuntimeError):  # already running its own end
-                await events.aclose()  # type: ignore[attr-defined]
+            await events.aclose()
         if conduct.breaches:
             circuits.failed(skill_id, Duty.EXECUTE)
         else:
@@ -348,9 +353,10 @@ class Answering:
         try:
             with self._ledger.step(Step.DIALOGUE, deadline=limit, speculative=self._speculative):
                 async with asyncio.timeout(limit) as deadline:
-                    async for event in self._desk.ports.dialogue.respond(ask, self._context):
-                        deadline.reschedule(None)  # the limit is for the first word; then the client sets the pace
-                        prompt = await self._tell_dialogue(event, ask, prompt)
+                    async with reading(self._desk.ports.dialogue.respond(ask, self._context)) as words:
+                        async for event in words:
+                            deadline.reschedule(None)  # the limit is for the first word; then the client sets the pace
+                            prompt = await self._tell_dialogue(event, ask, prompt)
         except TimeoutError:
             return await self._speechless(fault_of(AntiphonError("", reason="DIALOGUE_TIMEOUT"), side_effects=False))
         except AntiphonError as error:
@@ -420,5 +426,7 @@ def _worth_trying(decision: Decision) -> tuple[Candidate, ...]:
 
 
 async def _replayed(events: tuple[SkillEvent, ...]) -> AsyncIterator[SkillEvent]:
+    """Events that were held back; news of progress is old by now."""
     for event in events:
-        yield event
+        if not isinstance(event, SkillProgress):
+            yield event

@@ -7,7 +7,7 @@ whether something may have been changed in the world; that alone decides if anot
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +19,7 @@ from services.arbitration.ports import (
     SkillEvent,
     SkillPrompt,
 )
+from services.arbitration.streams import reading
 from services.runtime.errors import AntiphonError, Code, Unavailable
 
 log = logging.getLogger(__name__)
@@ -68,19 +69,20 @@ class Conduct:
     breaches: list[str] = field(default_factory=list)
     _prompted: bool = False
 
-    async def well_behaved(self, events: AsyncIterator[SkillEvent]) -> AsyncIterator[SkillEvent]:
+    async def well_behaved(self, events: AsyncIterator[SkillEvent]) -> AsyncGenerator[SkillEvent, None]:
         """The events that keep to the contract, ending with SkillDone. Raises SkillFault."""
         count = 0
         try:
-            async for event in events:
-                if (count := count + 1) > MAX_EVENTS:
-                    raise self._fault("SKILL_FLOODED")
-                if isinstance(event, SkillDone):
-                    self._check_end(event)
-                    yield event
-                    return
-                if self._admits(event):
-                    yield event
+            async with reading(events) as sent:
+                async for event in sent:
+                    if (count := count + 1) > MAX_EVENTS:
+                        raise self._fault("SKILL_FLOODED")
+                    if isinstance(event, SkillDone):
+                        self._check_end(event)
+                        yield event
+                        return
+                    if self._admits(event):
+                        yield event
         except SkillFault:
             raise
         except AntiphonError as error:

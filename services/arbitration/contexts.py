@@ -100,7 +100,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class TurnContext:
-    """One turn's surroundings. `now` is in seconds since 1970, so that all steps agree what "today" is."""
+    """One turn's surroundings. `now` is in seconds since 1970, so that all steps agree what "today" is.
+
+    `audio_offset` is where the turn's audio begins, in seconds of the stream's audio.
+    """
 
     session_id: str
     turn_id: str
@@ -109,6 +112,7 @@ class TurnContext:
     turn_type: TurnType = TurnType.INITIAL
     state: ConversationState = field(default_factory=ConversationState)
     arm: str = ""
+    audio_offset: float = 0.0
 
     @property
     def last_skill(self) -> str:

@@ -16,6 +16,7 @@ from services.arbitration.contexts import TurnContext
 from services.arbitration.events import Progress, TurnEvent
 from services.arbitration.ledger import LatencyLedger
 from services.arbitration.ports import DialogueAsk, DialogueText
+from services.arbitration.streams import reading
 from services.arbitration.voice import Voice
 from services.runtime.errors import AntiphonError
 
@@ -82,10 +83,11 @@ class Patience:
         await self._adopted.wait()
         await asyncio.sleep(self._desk.budgets[Stage.PROGRESS].seconds)
         try:
-            async for event in self._desk.ports.dialogue.respond(self._ask, self._context):
-                if isinstance(event, DialogueText):
-                    self._speaking = True
-                    await self._emit(Progress(self._context.turn_id, event.text))
-                    await self._voice.say(event.text)
+            async with reading(self._desk.ports.dialogue.respond(self._ask, self._context)) as words:
+                async for event in words:
+                    if isinstance(event, DialogueText):
+                        self._speaking = True
+                        await self._emit(Progress(self._context.turn_id, event.text))
+                        await self._voice.say(event.text)
         except AntiphonError:
             return  # a missing "one moment" is no reason to fail a turn

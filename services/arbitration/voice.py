@@ -15,6 +15,7 @@ from services.arbitration.contexts import TurnContext
 from services.arbitration.events import AnswerAudio
 from services.arbitration.ledger import LatencyLedger, Step
 from services.arbitration.ports import Speech, SynthesisPort
+from services.arbitration.streams import reading
 from services.runtime.errors import AntiphonError
 
 log = logging.getLogger(__name__)
@@ -74,14 +75,15 @@ class Voice:
 
     async def _speak(self) -> None:
         try:
-            chunks = self._synthesis.speak(self._texts(), self._context)
-            with self._ledger.step(Step.SYNTHESIS, speculative=self._speculative) as entry:
-                first = await anext(chunks, None)  # the step is the wait for the first chunk: what the user waits for
-                entry.models = first.models if first else ()
-            if first is not None:
-                await self._send(first)
-            async for chunk in chunks:
-                await self._send(chunk)
+            async with reading(self._synthesis.speak(self._texts(), self._context)) as chunks:
+                # The step is the wait for the first chunk: what the user waits for.
+                with self._ledger.step(Step.SYNTHESIS, speculative=self._speculative) as entry:
+                    first = await anext(chunks, None)
+                    entry.models = first.models if first else ()
+                if first is not None:
+                    await self._send(first)
+                async for chunk in chunks:
+                    await self._send(chunk)
         except AntiphonError as error:
             log.warning("synthesis failed: %s", error.reason)
             self.error = error

@@ -1,0 +1,401 @@
+"""Turns in a row on one stream.
+
+The servicer makes a `Conversation` per Converse call, feeds it inputs and passes its events on. The conversation opens
+a turn when the user speaks or types, keeps what is remembered between turns, and stores it so that another replica can
+go on. Its queue of events is bounded: a client that does not read stops its own turn and nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from services.arbitration.answering import Delivery
+from services.arbitration.contexts import PastTurn, Profile, TurnContext, TurnType
+from services.arbitration.events import (
+    AnswerText,
+    Event,
+    Outcome,
+    SessionEnding,
+    SessionStarted,
+    TurnEnded,
+    TurnEvent,
+    TurnFailed,
+    TurnStarted,
+)
+from services.arbitration.explanations import Explanations
+from services.arbitration.inputs import (
+    Audio,
+    BargedIn,
+    CancelTurn,
+    End,
+    Finalize,
+    Input,
+    NewProfile,
+    StartTurn,
+    Typed,
+)
+from services.arbitration.ledger import LatencyLedger, Mark
+from services.arbitration.memory import SessionKeeper, SessionMemory
+from services.arbitration.records import StoredResult, TurnClaim, record_key
+from services.arbitration.streams import reading
+from services.arbitration.turn import House, Turn, TurnResult
+from services.runtime.errors import AntiphonError, Conflict, InvalidInput
+from services.runtime.store import SessionStore
+
+log = logging.getLogger(__name__)
+
+EVENTS_AHEAD: Final = 64
+"""Events that wait for a client that reads slowly: about half a megabyte of audio at most."""
+
+REMEMBERED: Final = frozenset({Outcome.ANSWERED, Outcome.ASKED, Outcome.NOT_UNDERSTOOD, Outcome.INTERRUPTED})
+"""Turns that become part of the conversation; silence, other people's talk and failures do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a conversation begins.
+
+    Attributes:
+        key: idempotency key of the conversation; each turn's key is made of it and the turn's number.
+        resume_token: token of an earlier stream; empty for a new conversation.
+        last_sequence: number of the last message the client has seen of a resumed conversation.
+        continuous: keep listening after an answer; otherwise the conversation ends with the first turn and its
+            follow-ups.
+        retain_text: what is said may be kept after the session.
+    """
+
+    profile: Profile
+    key: str = ""
+    resume_token: str = ""
+    last_sequence: int = 0
+    continuous: bool = False
+    retain_text: bool = False
+    arm: str = ""
+
+
+@dataclass
+class Premises:
+    """What all conversations of a replica share. `now` is in seconds since 1970."""
+
+    house: House
+    store: SessionStore
+    keeper: SessionKeeper
+    explanations: Explanations
+    now: Callable[[], float] = time.time
+
+
+@dataclass
+class _Running:
+    turn: Turn
+    task: asyncio.Task[None]
+
+
+@dataclass
+class _Next:
+    """What is known of the turn that the next audio opens."""
+
+    turn_type: TurnType = TurnType.INITIAL
+    key: str = ""
+    wanted: bool = True
+
+
+class Conversation:
+    """One stream. Call `run` once.
+
+    Attributes:
+        session_id, resume_token: known from the first event on.
+        sequence: number of the last message the servicer has sent; it counts, the conversation remembers.
+        received_audio: seconds of audio received on this stream.
+    """
+
+    def __init__(self, premises: Premises, opening: Opening) -> None:
+        self._premises = premises
+        self._opening = opening
+        self._profile = opening.profile
+        self._memory = SessionMemory("")
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue(EVENTS_AHEAD)
+        self._running: _Running | None = None
+        self._next = _Next()
+        self._origin: tuple[float, float] | None = None
+        self._used = False
+        self._failure: AntiphonError | None = None
+        self.resume_token = ""
+        self.sequence = 0
+        self.received_audio = 0.0
+
+    @property
+    def session_id(self) -> str:
+        return self._memory.session_id
+
+    async def run(self, inputs: AsyncIterator[Input]) -> AsyncIterator[Event]:
+        """The events of the conversation, in order.
+
+        Raises:
+            NotFound: the resume token opens nothing.
+            InvalidInput: CONVERSATION_EMPTY, `End` came before anything was said.
+            Conflict: SESSION_TAKEN_OVER, the session was resumed in another stream.
+        """
+        await self._begin()
+        pump = asyncio.create_task(self._pump(inputs))
+        try:
+            while (event := await self._events.get()) is not None:
+                yield event
+            if self._failure is not None:
+                raise self._failure
+            if pump.done():
+                await pump
+        finally:
+            pump.cancel()
+            await self._abandon()
+            await asyncio.gather(pump, return_exceptions=True)
+
+    async def announce_ending(self, reason: str, time_left: float) -> None:
+        """Tell the client that the stream will be cut in `time_left` seconds, with the token that goes on."""
+        await self._events.put(SessionEnding(reason, time_left, self.resume_token))
+
+    # --- beginning and ending --------------------------------------------------------------------------------------
+    async def _begin(self) -> None:
+        keeper, tenant, token = self._premises.keeper, self._profile.tenant, self._opening.resume_token
+        if token:
+            self._memory, self.resume_token = await keeper.resume(tenant, token)
+        else:
+            self._memory, self.resume_token = await keeper.begin(tenant)
+        unseen = self._memory.sequence > self._opening.last_sequence
+        self.sequence = max(self._memory.sequence, self._opening.last_sequence)
+        await self._events.put(SessionStarted(self.session_id, self.resume_token, resumed=bool(token)))
+        if token and unseen and self._memory.state.past:
+            await self._repeat_last(self._memory.state.past[0])
+
+    async def _repeat_last(self, turn: PastTurn) -> None:
+        """What the client may have missed when its stream was lost: the last answer, in words."""
+        skill_id = turn.served.skill_id if turn.served else ""
+        if turn.answer:
+            await self._events.put(AnswerText(turn.turn_id, turn.answer, 0, skill_id))
+        await self._events.put(
+            TurnEnded(turn.turn_id, Outcome.ANSWERED, skill_id=skill_id, answer=turn.answer, repeated=True)
+        )
+
+    async def _pump(self, inputs: AsyncIterator[Input]) -> None:
+        try:
+            async with reading(inputs) as received:
+                async for item in received:
+                    if isinstance(item, End):
+                        await self._finish()
+                        return
+                    await self._take(item)
+        finally:
+            ender = asyncio.current_task()
+            if ender is None or not ender.cancelling():
+                await self._events.put(None)
+
+    async def _finish(self) -> None:
+        if not self._used:
+            raise InvalidInput("the conversation ended before anything was said", reason="CONVERSATION_EMPTY")
+        if self._running is not None:
+            await self._running.turn.finish()
+            await self._running.task
+
+    async def _abandon(self) -> None:
+        """The stream is gone: stop what runs. An effect under way is carried to its end elsewhere (`Desk.keep`)."""
+        if self._running is not None:
+            self._running.task.cancel()
+            await asyncio.gather(self._running.task, return_exceptions=True)
+
+    # --- inputs ----------------------------------------------------------------------------------------------------
+    async def _take(self, item: Input) -> None:
+        self._reap()
+        if isinstance(item, Audio):
+            await self._hear(item)
+        elif isinstance(item, Typed):
+            await self._stop_running("NEW_TURN")
+            self._open(TurnType.FOLLOWUP if self._memory.state.pending else TurnType.INITIAL, item.key, item.text)
+        elif isinstance(item, Finalize):
+            if self._running is not None:
+                await self._running.turn.finish()
+        elif isinstance(item, StartTurn):
+            await self._stop_running("NEW_TURN")
+            self._next = _Next(item.turn_type, item.key)
+        elif isinstance(item, BargedIn):
+            if await self._stop_running("BARGE_IN", item.turn_id):
+                self._next = _Next(TurnType.BARGE_IN)
+        elif isinstance(item, CancelTurn):
+            await self._stop_running("CANCELLED", item.turn_id)
+        elif isinstance(item, NewProfile):
+            self._profile = replace(item.profile, tenant=self._profile.tenant)
+
+    async def _hear(self, audio: Audio) -> None:
+        if self._origin is None:
+            self._set_origin()
+        at = self.received_audio
+        self.received_audio += audio.seconds
+        if self._running is None and self._next.wanted:
+            self._open(self._next.turn_type, self._next.key, audio_offset=at)
+        if self._running is not None:
+            await self._running.turn.hear(audio.pcm)
+
+    async def _stop_running(self, reason: str, turn_id: str = "") -> bool:
+        """Interrupt the running turn if it is meant; whether there was one."""
+        running = self._running
+        if running is None or (turn_id and running.turn.context.turn_id != turn_id):
+            return False
+        running.turn.interrupt(reason)
+        await running.task
+        self._reap()
+        return True
+
+    def _reap(self) -> None:
+        """Let go of a turn that is over."""
+        if self._running is not None and self._running.task.done():
+            self._running = None
+
+    # --- turns -----------------------------------------------------------------------------------------------------
+    def _open(self, turn_type: TurnType, key: str, typed: str | None = None, audio_offset: float | None = None) -> None:
+        if self._origin is None:
+            self._set_origin()
+        assert self._origin is not None
+        self._used = True
+        self._next = _Next(wanted=False)
+        number = self._memory.state.turns + 1
+        turn_id = f"{self.session_id}-{number}-{secrets.token_hex(2)}"
+        key = key or (f"{self._opening.key}/{number}" if self._opening.key else "")
+        context = TurnContext(
+            self.session_id,
+            turn_id,
+            self._profile,
+            self._premises.now(),
+            turn_type,
+            self._memory.state,
+            self._opening.arm,
+            audio_offset or 0.0,
+        )
+        profile = self._profile
+        claim = TurnClaim(
+            self._premises.store, profile.tenant, record_key(profile.user_id, profile.device_id, key), turn_id
+        )
+        ledger = LatencyLedger(*self._origin)
+        if audio_offset is not None:
+            ledger.mark(Mark.CAPTURE, audio_offset)
+        turn = Turn(
+            self._premises.house,
+            context,
+            ledger,
+            self._emit,
+            claim,
+            key=key or turn_id,
+            typed=typed,
+            skill_state=self._memory.skill_state,
+            received_audio=lambda: self.received_audio,
+        )
+        started = TurnStarted(turn_id, turn_type, number, key, audio_offset)
+        self._running = _Running(turn, asyncio.create_task(self._carry_out(turn, claim, started)))
+
+    async def _carry_out(self, turn: Turn, claim: TurnClaim, started: TurnStarted) -> None:
+        try:
+            await self._whole_turn(turn, claim, started)
+        except AntiphonError as error:  # not of the turn but of the session: it cannot go on here
+            self._failure = error
+            await self._events.put(None)
+            return
+        if not self._next.wanted:
+            await self._events.put(None)  # a conversation of one turn is over with it
+
+    async def _whole_turn(self, turn: Turn, claim: TurnClaim, started: TurnStarted) -> None:
+        await self._emit(started)
+        try:
+            await claim.claim()
+        except AntiphonError as error:
+            turn.deafen()
+            await self._emit(TurnFailed(started.turn_id, error))
+            await self._end(started, TurnResult(Delivery(Outcome.FAILED, error.reason), "", None, turn.ledger))
+            return
+        if claim.stored is not None:
+            await self._repeat(claim.stored, turn, started)
+            return
+        result = await turn.run()
+        await claim.finish(result.delivery)
+        await self._explain(turn.context, result)
+        await self._end(started, result)
+
+    async def _repeat(self, stored: StoredResult, turn: Turn, started: TurnStarted) -> None:
+        """The answer of a turn that was done before: its words again, its effects not."""
+        result = await turn.run(repeat=stored.answer)
+        interrupted = result.delivery.outcome is Outcome.INTERRUPTED
+        delivery = Delivery(
+            Outcome.INTERRUPTED if interrupted else stored.outcome,
+            stored.reason,
+            stored.answer,
+            receipt=stored.receipt,
+            expects_follow_up=stored.outcome is Outcome.ASKED,
+        )
+        await self._end(started, replace(result, delivery=delivery), repeated_of=stored.skill_id)
+
+    async def _explain(self, context: TurnContext, result: TurnResult) -> None:
+        if result.decision is not None:
+            await self._premises.explanations.keep(
+                context.profile.tenant,
+                self.session_id,
+                context.turn_id,
+                result.decision,
+                result.ledger,
+                retain_text=self._opening.retain_text,
+            )
+
+    async def _remember(self, started: TurnStarted, result: TurnResult) -> None:
+        """Take the turn into the conversation's state, and store that."""
+        delivery, state, tenant = result.delivery, self._memory.state, self._profile.tenant
+        if delivery.outcome in REMEMBERED:
+            now = self._premises.now()
+            past = PastTurn(started.turn_id, result.text, delivery.text, delivery.served, now)
+            state = state.after(past, delivery.prompt)
+            if delivery.served is not None:
+                book = self._premises.house.judge.feedback
+                book.used(tenant, self._profile.user_id, delivery.served.skill_id, now)
+        else:
+            state = replace(state, turns=state.turns + 1)
+        self._memory = replace(self._memory, state=state, skill_state=delivery.skill_state, sequence=self.sequence)
+        try:
+            self._memory = await self._premises.keeper.save(tenant, self._memory)
+            await self._premises.keeper.prolong(tenant, self.session_id, self.resume_token)
+        except Conflict:
+            raise
+        except AntiphonError as error:
+            log.warning("session not saved: %s", error.reason)  # it goes on here, and cannot be resumed from this turn
+
+    async def _end(self, started: TurnStarted, result: TurnResult, repeated_of: str | None = None) -> None:
+        delivery, ledger = result.delivery, result.ledger
+        await self._remember(started, result)
+        ledger.mark(Mark.COMPLETED)
+        follow_up = delivery.expects_follow_up or delivery.prompt is not None
+        if not self._next.wanted:  # unless a StartTurn or BargeIn has already opened the next
+            kind = TurnType.FOLLOWUP if follow_up else TurnType.INITIAL
+            self._next = _Next(kind, wanted=self._opening.continuous or follow_up or self._reopened(delivery))
+        await self._emit(
+            TurnEnded(
+                started.turn_id,
+                delivery.outcome,
+                delivery.reason,
+                delivery.skill_id if repeated_of is None else repeated_of,
+                delivery.text,
+                delivery.receipt,
+                ledger,
+                repeated=repeated_of is not None,
+                expects_follow_up=follow_up,
+            )
+        )
+
+    @staticmethod
+    def _reopened(delivery: Delivery) -> bool:
+        """An interrupted turn is followed by what it was interrupted for; only a cancelled one is not."""
+        return delivery.outcome is Outcome.INTERRUPTED and delivery.reason != "CANCELLED"
+
+    async def _emit(self, event: TurnEvent) -> None:
+        await self._events.put(event)
+
+    def _set_origin(self) -> None:
+        self._origin = (asyncio.get_running_loop().time(), self._premises.now())

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.platform import PlatformSettings
-from services.runtime.server import GrpcPlatform
-from tests.fixtures.toy import SPEC
-from tests.fixtures.toy_pools import TOY_POOLS, ToyPlatform, write_keys
+pytest.register_assert_rewrite("tests.fixtures.runtime_cases")
+
+from services.runtime.platform import PlatformSettings  # noqa: E402 - after the rewrite is asked for
+from services.runtime.server import GrpcPlatform  # noqa: E402
+from tests.fixtures.toy import SPEC  # noqa: E402
+from tests.fixtures.toy_pools import TOY_POOLS, ToyPlatform, write_keys  # noqa: E402
 
 
 @pytest.fixture

@@ -23,6 +23,10 @@ class TestCalls(cases.CallCases):
     pass
 
 
+class TestDiscovery(cases.DiscoveryCases):
+    pass
+
+
 class TestIdentity(cases.IdentityCases):
     pass
 

@@ -13,7 +13,6 @@ import importlib
 import logging
 import os
 import secrets
-import shutil
 import socket
 import tempfile
 import time
@@ -35,6 +34,7 @@ from services.runtime.pools import PoolDirectory
 from services.runtime.serving import MAX_MESSAGE_BYTES, Replica
 from services.runtime.spec import Runtime, ServiceSpec
 from services.runtime.statuses import DETAILS_KEY, to_status
+from services.runtime.watchdog import MARK, Watchdog
 
 GRACE_MARGIN_S = 30
 _log = telemetry.log("deployment")
@@ -169,12 +169,14 @@ class RayPlatform:
         self._specs = spec_paths
         self._progress = progress
         self._folder: Path | None = None
+        self._watchdog: Watchdog | None = None
         self._token = secrets.token_hex(16)
 
     def __enter__(self) -> Self:
         self._refuse_taken_ports()
         started = time.monotonic()
         self._folder = Path(tempfile.mkdtemp(prefix="antiphon-"))
+        self._watchdog = Watchdog(self._folder)
         try:
             self._start(self._folder)
         except BaseException:
@@ -190,19 +192,22 @@ class RayPlatform:
 
     def stop(self) -> None:
         """Ends every process of the platform and deletes its folder."""
-        if self._folder is None:
+        if self._watchdog is None:
             return
         import ray
         from ray import serve
 
-        if ray.is_initialized():
-            self._progress("stopping")
-            try:
-                cast(Any, serve).shutdown()
-            finally:
-                ray.shutdown()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder = None
+        try:
+            if ray.is_initialized():
+                self._progress("stopping")
+                try:
+                    cast(Any, serve).shutdown()
+                finally:
+                    ray.shutdown()
+        finally:
+            self._watchdog.release()
+            self._watchdog = self._folder = None
+            os.environ.pop(MARK, None)
 
     def deploy(self, pool: PoolSettings) -> None:
         """Deploys a pool that runs already with other replicas, settings or limits, and waits until it is done.
@@ -221,6 +226,7 @@ class RayPlatform:
         import ray
         from ray import serve
 
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)  # its INFO lines go to the caller's terminal
         began = time.monotonic()
         ray.init(
             address="local",
@@ -248,7 +254,10 @@ class RayPlatform:
             serve.RunTarget(self._application(pool, folder), name=pool.name, route_prefix=f"/{pool.name}")
             for pool in self.settings.pools
         ]
-        serve.run_many(targets)
+        try:
+            serve.run_many(targets)
+        except RuntimeError as error:
+            raise Unavailable(_why_not_started() or str(error), reason="START_FAILED") from None
         self.started_in_s["pools"] = time.monotonic() - began
         self._await_front_door()
 
@@ -300,6 +309,7 @@ class RayPlatform:
         )
         streams = "2048"
         environment = {
+            MARK: str(folder),
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
             "RAY_SERVE_HAPROXY_BINARY_PATH": str(edge.write(folder)),
@@ -359,6 +369,21 @@ class RayPlatform:
                 if time.monotonic() > deadline:
                     raise Unavailable(f"pool '{pool.name}' did not come up in {timeout_s:g} s", reason="START_TIMEOUT")
                 time.sleep(0.1)
+
+
+def _why_not_started() -> str:
+    """What each pool that did not start says for itself: the last lines of its replica's error."""
+    from ray import serve
+
+    reasons = []
+    for name, application in serve.status().applications.items():
+        if application.status == "RUNNING":
+            continue
+        for deployment in application.deployments.values():
+            lines = [line for line in deployment.message.splitlines() if line.strip()]
+            if lines:
+                reasons.append(f"pool '{name}' did not start:\n" + "\n".join(f"  {line}" for line in lines[-12:]))
+    return "\n".join(reasons)
 
 
 def _serving(target: str) -> bool:

@@ -1,0 +1,303 @@
+"""One conversation over as many streams as it takes: what `Assistant.converse` runs.
+
+It keeps what the server has not yet confirmed, and nothing more. When a replica is lost, or announces that it goes, the
+conversation goes on with the server's resume token on a new stream, or from its beginning where no event has come
+yet. The idempotency key makes sure that nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from antiphon.arbitration.v1 import assistant_pb2
+from antiphon.errors import AntiphonApiError
+from antiphon.retries import RetryPolicy
+from antiphon.types.v1 import audio_pb2, session_pb2
+
+Item: TypeAlias = "bytes | str | assistant_pb2.ConverseRequest"
+"""What a source yields: audio of the microphone, a typed turn, or any message of the contract."""
+Requests = AsyncIterator[assistant_pb2.ConverseRequest]
+Responses = AsyncGenerator[assistant_pb2.ConverseResponse, None]
+OpenStream = Callable[[Requests], Responses]
+
+MAX_UNCONFIRMED_BYTES = 8 * 1024 * 1024
+MAX_CHUNK_BYTES = 15_360
+_SAMPLE_BYTES = {
+    audio_pb2.AUDIO_ENCODING_LINEAR16: 2,
+    audio_pb2.AUDIO_ENCODING_MULAW: 1,
+    audio_pb2.AUDIO_ENCODING_ALAW: 1,
+}
+_RESUMABLE_ENDINGS = (
+    session_pb2.SESSION_ENDING_REASON_DRAINING,
+    session_pb2.SESSION_ENDING_REASON_MAX_DURATION,
+    session_pb2.SESSION_ENDING_REASON_BACKEND_LOST,
+)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message and the audio bytes of the conversation up to its end."""
+
+    request: assistant_pb2.ConverseRequest
+    end: int
+
+    @property
+    def start(self) -> int:
+        """Audio bytes of the conversation before it."""
+        return self.end - len(self.request.audio)
+
+
+class Outbox:
+    """What was given to the conversation and is not yet confirmed by the server.
+
+    Args:
+        bytes_per_second: of the microphone's audio; 0 if audio time tells nothing of bytes (Opus): then nothing of the
+            audio is ever confirmed, and it is kept up to the limit only.
+        frame_bytes: bytes of one sample of all channels.
+        limit: bytes of unconfirmed audio at which the source has to wait.
+    """
+
+    def __init__(self, bytes_per_second: int, frame_bytes: int = 2, limit: int = MAX_UNCONFIRMED_BYTES) -> None:
+        self._rate = bytes_per_second
+        self._frame = frame_bytes
+        self._limit = limit
+        self._items: deque[Sent] = deque()
+        self._first = 0  # number of the first item kept
+        self._end = 0  # audio bytes taken in so far
+        self._confirmed = 0  # audio bytes that need not be sent again
+        self._whole = True  # nothing has been dropped yet
+        self._changed = asyncio.Event()
+        self._closed = False
+        self._failure: Exception | None = None
+
+    @property
+    def unconfirmed_bytes(self) -> int:
+        """Audio kept."""
+        return self._end - self._confirmed
+
+    @property
+    def whole(self) -> bool:
+        """Everything from the conversation's first message on is still here."""
+        return self._whole
+
+    async def put(self, request: assistant_pb2.ConverseRequest) -> None:
+        """Takes a message in; waits while too much is unconfirmed."""
+        while self.unconfirmed_bytes + len(request.audio) > self._limit:
+            if not self._rate:
+                self._forget_oldest()
+                continue
+            self._changed.clear()
+            await self._changed.wait()
+        self._end += len(request.audio)
+        self._items.append(Sent(request, self._end))
+        self._changed.set()
+
+    def close(self, failure: Exception | None = None) -> None:
+        """No more will come; a `failure` of the source is raised to whoever reads."""
+        self._closed, self._failure = True, failure
+        self._changed.set()
+
+    def confirm(self, audio_s: float) -> None:
+        """The server holds the conversation's first `audio_s` seconds of audio: they may go, with what lies between."""
+        self._confirmed = max(self._confirmed, self.byte_offset(audio_s))
+        while self._items and self._is_confirmed(self._items[0]):
+            self._drop()
+        self._changed.set()
+
+    def confirm_turn(self) -> None:
+        """A turn is over: typed turns up to now need not be sent again."""
+        while self._items and self._items[0].request.WhichOneof("request") == "text":
+            self._drop()
+
+    def byte_offset(self, audio_s: float) -> int:
+        """Audio time as a count of bytes, whole samples only."""
+        exact = round(audio_s * self._rate)
+        return min(exact - exact % self._frame, self._end)
+
+    async def read(self, offset: int) -> Requests:
+        """Messages from that byte of audio on, and those still to come, until `close`."""
+        position = self._first
+        while True:
+            while position < self._first + len(self._items):
+                item = self._items[max(position, self._first) - self._first]
+                position = max(position, self._first) + 1
+                if item.request.HasField("audio"):
+                    if item.end <= offset:
+                        continue
+                    if item.start < offset:
+                        yield assistant_pb2.ConverseRequest(audio=item.request.audio[offset - item.start :])
+                        continue
+                yield item.request
+            if self._failure is not None:
+                raise self._failure
+            if self._closed:
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _is_confirmed(self, item: Sent) -> bool:
+        if item.request.HasField("audio"):
+            return item.end <= self._confirmed
+        # A control is known to have arrived once audio sent after it has; a typed turn once it was answered.
+        return item.request.WhichOneof("request") != "text" and item.end < self._confirmed
+
+    def _drop(self) -> None:
+        self._items.popleft()
+        self._first += 1
+        self._whole = False
+
+    def _forget_oldest(self) -> None:
+        self._confirmed = self._items[0].end
+        self._drop()
+
+
+class Conversation:
+    """Runs one conversation. Use `events()` once.
+
+    Args:
+        open_stream: opens one Converse stream: takes its requests, gives its responses.
+        config: of the conversation; an idempotency key is made where it has none.
+        source: audio, typed turns and other messages of the user, in order; its end ends the conversation.
+        retry: when to go on after a failure.
+    """
+
+    def __init__(
+        self,
+        open_stream: OpenStream,
+        config: assistant_pb2.ConverseConfig,
+        source: AsyncIterable[Item],
+        retry: RetryPolicy,
+    ) -> None:
+        self._open = open_stream
+        self._config = assistant_pb2.ConverseConfig()
+        self._config.CopyFrom(config)
+        self._config.idempotency_key = config.idempotency_key or uuid.uuid4().hex
+        self._source = source
+        self._retry = retry
+        audio = config.input_format
+        frame = _SAMPLE_BYTES.get(audio.encoding, 0) * max(audio.channel_count, 1)
+        self._outbox = Outbox(frame * audio.sample_rate_hertz, max(frame, 1))
+        self._token = config.resume_token
+        self._seen = config.last_sequence_number
+        self._base_s = 0.0  # conversation's audio time at the start of this stream's audio
+        self._origin_s: float | None = None if config.resume_token else 0.0  # what an earlier process had sent
+        self._started = asyncio.Event()
+        self._ending: session_pb2.SessionEnding | None = None
+        self._failures = 0  # since the last event that said something new
+        self.resumes = 0
+
+    async def events(self) -> Responses:
+        """The server's events, each once, over all streams.
+
+        Raises:
+            AntiphonApiError: the conversation failed for good.
+            Exception: whatever the source raised.
+        """
+        taking = asyncio.create_task(self._take_source())
+        try:
+            while True:
+                try:
+                    async with aclosing(self._one_stream()) as events:
+                        async for event in events:
+                            yield event
+                    return
+                except AntiphonApiError as error:
+                    await self._prepare_again(error)
+        finally:
+            taking.cancel()
+
+    async def _take_source(self) -> None:
+        turns = 0
+        try:
+            async for item in self._source:
+                request = _as_request(item)
+                if request.HasField("text") and not request.text.idempotency_key:
+                    turns += 1
+                    request.text.idempotency_key = f"{self._config.idempotency_key}/text-{turns}"
+                await self._outbox.put(request)
+        except Exception as error:  # noqa: BLE001 - the source is the caller's: all it raises goes back to the caller
+            self._outbox.close(error)
+            return
+        await self._outbox.put(assistant_pb2.ConverseRequest(end=assistant_pb2.EndOfConversation()))
+        self._outbox.close()
+
+    async def _one_stream(self) -> Responses:
+        self._started.clear()
+        self._ending = None
+        async with aclosing(self._open(self._requests())) as stream:
+            async for event in stream:
+                self._note(event)
+                if event.sequence_number and event.sequence_number <= self._seen:
+                    continue
+                self._seen = max(self._seen, event.sequence_number)
+                yield event
+
+    async def _requests(self) -> Requests:
+        config = assistant_pb2.ConverseConfig()
+        config.CopyFrom(self._config)
+        config.resume_token, config.last_sequence_number = self._token, self._seen
+        yield assistant_pb2.ConverseRequest(config=config)
+        if self._token:
+            await self._started.wait()  # it says from where on to send
+        async for request in self._outbox.read(self._outbox.byte_offset(self._base_s)):
+            yield request
+
+    def _note(self, event: assistant_pb2.ConverseResponse) -> None:
+        kind = event.WhichOneof("event")
+        if kind == "session_started":
+            started = event.session_started
+            self._token = started.resume_token or self._token
+            if started.resumed:
+                held_s = _seconds(started.resume_audio_offset)
+                self._origin_s = held_s if self._origin_s is None else self._origin_s
+                self._base_s = held_s - self._origin_s
+            self._started.set()
+        elif kind == "session_ending":
+            self._ending = event.session_ending
+            self._token = event.session_ending.resume_token or self._token
+        else:
+            self._failures = 0 if kind != "audio_acknowledged" else self._failures
+            if kind == "turn_completed":
+                self._outbox.confirm_turn()
+        if event.HasField("received_audio_offset"):
+            self._outbox.confirm(self._base_s + _seconds(event.received_audio_offset))
+
+    async def _prepare_again(self, error: AntiphonApiError) -> None:
+        """Waits until a new stream should be opened, or raises `error` where the conversation cannot go on."""
+        self._failures += 1
+        if self._token and error.code == grpc.StatusCode.NOT_FOUND and self._outbox.whole:
+            self._token = ""  # the server knows nothing of it any more, and nothing is lost yet: begin anew
+            delay: float | None = 0.0 if self._failures <= self._retry.attempts else None
+        elif self._ending is not None and self._ending.reason in _RESUMABLE_ENDINGS and self._token:
+            delay = 0.0 if self._failures <= self._retry.attempts else None
+        else:
+            delay = self._retry.delay(error, self._failures)
+        if delay is None or not (self._token or self._outbox.whole):
+            raise error
+        if not self._token:
+            self._base_s = 0.0
+        self.resumes += 1
+        await asyncio.sleep(delay)
+
+
+def _as_request(item: Item) -> assistant_pb2.ConverseRequest:
+    if isinstance(item, bytes):
+        if len(item) > MAX_CHUNK_BYTES:
+            raise ValueError(f"a piece of audio has {len(item)} bytes; at most {MAX_CHUNK_BYTES} go in one message")
+        return assistant_pb2.ConverseRequest(audio=item)
+    if isinstance(item, str):
+        return assistant_pb2.ConverseRequest(text=assistant_pb2.TextInput(text=item))
+    return item
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.ToNanoseconds() / 1e9

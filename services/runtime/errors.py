@@ -8,6 +8,7 @@ reaches a client: an exception that is not in this tree becomes `Internal` with 
       Unauthenticated      UNAUTHENTICATED       no credentials, or unknown ones
       PermissionDenied     PERMISSION_DENIED     known caller without the scope
       NotFound             NOT_FOUND             also what another tenant's things look like
+      AlreadyExists        ALREADY_EXISTS        it is there, and the request does not say to replace it
       Conflict             ABORTED               a compare-and-set lost; read again, then repeat
       FailedPrecondition   FAILED_PRECONDITION   a missing model or locale; repeating changes nothing
       Unsupported          UNIMPLEMENTED         the method has its place in the contract and no engine here yet
@@ -35,6 +36,7 @@ class Code(IntEnum):
     INVALID_ARGUMENT = 3
     DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
+    ALREADY_EXISTS = 6
     PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
@@ -95,6 +97,11 @@ class PermissionDenied(AntiphonError):
 class NotFound(AntiphonError):
     code = Code.NOT_FOUND
     reason = "NOT_FOUND"
+
+
+class AlreadyExists(AntiphonError):
+    code = Code.ALREADY_EXISTS
+    reason = "ALREADY_EXISTS"
 
 
 class Conflict(AntiphonError):

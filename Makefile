@@ -58,7 +58,7 @@ lock: ## Write requirements/*.txt anew (needs uv)
 	compile pyproject.toml --extra dev --output-file requirements/dev.txt; \
 	compile pyproject.toml --extra serve --extra asr --extra tts --extra skills --constraint requirements/dev.txt \
 		--output-file requirements/serve.txt; \
-	compile pyproject.toml --extra train --output-file requirements/train.txt; \
+	compile pyproject.toml --extra train --constraint requirements/dev.txt --output-file requirements/train.txt; \
 	compile requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt; \
 	compile requirements/go.in --output-file requirements/go.txt
 

@@ -6,8 +6,9 @@ Made by `guard.py`, one per RPC. Servicers take it where grpc.aio would pass its
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from services.runtime.errors import DeadlineExceeded, PermissionDenied
 from services.runtime.identity import Identity, Principal
@@ -26,6 +27,8 @@ class Call:
         correlation_id: random id that an INTERNAL error names, so that its log line can be found.
         resume_token: set by a servicer that can resume; the runtime puts it in `SessionEnding`.
         received_audio_s: seconds of audio taken so far; set by servicers, used for `SessionEnding`.
+        complete_ending: set by a servicer whose events carry more than `SessionEnding` itself, such as a number; called
+            with the message before it is sent.
     """
 
     method: str
@@ -37,6 +40,7 @@ class Call:
     resume_token: str = ""
     received_audio_s: float = 0.0
     identity: Identity = field(default_factory=Identity)
+    complete_ending: Callable[[Any], None] = field(default=lambda message: None)
 
     def remaining(self) -> float | None:
         """Seconds left before the caller's deadline; None when it set none.

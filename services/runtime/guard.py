@@ -105,7 +105,9 @@ class Guard:
             async def body(call: Call) -> None:
                 async def announce(reason: str, time_left_s: float) -> None:
                     if ending is not None:
-                        await send(ending(reason, time_left_s, call))
+                        message = ending(reason, time_left_s, call)
+                        call.complete_ending(message)
+                        await send(message)
 
                 with self._admission.session(call.principal), self._clock(announce) as clock:
                     requests = (

@@ -69,6 +69,10 @@ class PoolDirectory:
             field="locale",
         )
 
+    def named(self, name: str) -> Pool | None:
+        """The pool of that name."""
+        return next((pool for pool in self.pools if pool.name == name), None)
+
     def to_json(self) -> str:
         """For an environment variable of the replicas."""
         return json.dumps([asdict(p) for p in self.pools])

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import grpc
 
 from services.arbitration.contexts import TurnContext
+from services.arbitration.traffic import Traffic
 from services.runtime import telemetry
 from services.runtime.errors import AntiphonError, Unavailable
 from services.runtime.identity import Identity, Principal
@@ -36,17 +37,21 @@ class Channels:
     Args:
         directory: where the pools are.
         identity: proves to them on whose behalf a call is made.
+        traffic: which sessions go to which pool where a capability's traffic is split.
     """
 
-    def __init__(self, directory: PoolDirectory, identity: Identity) -> None:
+    def __init__(self, directory: PoolDirectory, identity: Identity, traffic: Traffic) -> None:
         self.directory = directory
         self._identity = identity
+        self._traffic = traffic
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     def pool(self, capability: str, context: TurnContext) -> Pool:
         """The pool that serves this turn. Raises FailedPrecondition when none does."""
-        profile = context.profile
-        return self.directory.resolve(capability, profile.locale, profile.tenant, context.arm or DEFAULT_ARM)
+        locale, tenant = context.profile.locale, context.profile.tenant
+        arm = self._traffic.assign(context.session_id, capability, locale)
+        named = self.directory.named(arm.pool) if arm is not None else None
+        return named or self.directory.resolve(capability, locale, tenant, context.arm or DEFAULT_ARM)
 
     def stub(self, stub: Callable[[grpc.aio.Channel], Stub], capability: str, context: TurnContext) -> Stub:
         """A stub on the pool's channel."""

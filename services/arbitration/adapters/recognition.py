@@ -40,24 +40,35 @@ class GrpcRecogniser:
 
     def __init__(self, channels: Channels, config: assistant_pb2.ConverseConfig) -> None:
         self._channels = channels
-        self.config = config
-        self.audio_base = 0.0
+        self._config = config
+        self._open: GrpcRecognition | None = None
 
     async def open(self, context: TurnContext) -> Recognition:
-        """Begins an utterance at `audio_base` seconds of the stream's audio."""
+        """Begins an utterance."""
         stub = self._channels.stub(recognition_pb2_grpc.SpeechRecognitionServiceStub, "asr", context)
         with rpc_errors():
             call = stub.StreamingRecognize(metadata=self._channels.metadata(context))
             await call.write(self._first_message(context))
-        return GrpcRecognition(call, self.audio_base)
+        self._open = GrpcRecognition(call, context.audio_offset)
+        return self._open
+
+    async def update(self, control: recognition_pb2.RecognitionControl) -> None:
+        """What the client wants otherwise, for the open utterance and those to come."""
+        options = self._config.recognition
+        if control.HasField("update_biasing"):
+            options.biasing.CopyFrom(control.update_biasing)
+        if control.HasField("update_endpointing"):
+            options.endpointing.MergeFrom(control.update_endpointing)
+        if self._open is not None:
+            await self._open.control(control)
 
     def _first_message(self, context: TurnContext) -> recognition_pb2.StreamingRecognizeRequest:
         message = recognition_pb2.StreamingRecognizeRequest()
         config = message.config.config
-        config.format.CopyFrom(self.config.input_format)
-        config.language_codes.extend(self.config.language_codes or [context.profile.locale])
-        config.context.CopyFrom(self.config.context)
-        config.options.CopyFrom(self.config.recognition)
+        config.format.CopyFrom(self._config.input_format)
+        config.language_codes.extend(self._config.language_codes or [context.profile.locale])
+        config.context.CopyFrom(self._config.context)
+        config.options.CopyFrom(self._config.recognition)
         config.options.interim_results = True
         config.options.speech_activity = True
         config.options.words = True
@@ -91,10 +102,15 @@ class GrpcRecognition:
     async def update_endpointing(self, end_silence: float) -> None:
         """Another end silence, seconds, for the rest of the utterance."""
         if self._open:
-            message = recognition_pb2.StreamingRecognizeRequest()
-            set_seconds(message.control.update_endpointing.end_silence, end_silence)
+            control = recognition_pb2.RecognitionControl()
+            set_seconds(control.update_endpointing.end_silence, end_silence)
+            await self.control(control)
+
+    async def control(self, control: recognition_pb2.RecognitionControl) -> None:
+        """Passes a control on."""
+        if self._open:
             with rpc_errors():
-                await self._call.write(message)
+                await self._call.write(recognition_pb2.StreamingRecognizeRequest(control=control))
 
     async def events(self) -> AsyncIterator[RecognitionEvent]:
         """What is heard, until the first final result."""

@@ -1,0 +1,62 @@
+"""Wires the front door's `ServiceSpec`; no logic."""
+
+from __future__ import annotations
+
+from antiphon.arbitration.v1 import arbitration_pb2, assistant_pb2, registry_pb2, traffic_pb2
+from antiphon.types.v1 import audio_pb2, capability_pb2
+from services.arbitration.replica import FrontDoor
+from services.arbitration.servicers.arbitration import ArbitrationServicer
+from services.arbitration.servicers.assistant import MAX_CHUNK, AssistantServicer
+from services.arbitration.servicers.skill_registry import SkillRegistryServicer
+from services.arbitration.servicers.traffic import TrafficServicer
+from services.arbitration.settings import ArbitrationSettings
+from services.runtime.settings import load
+from services.runtime.spec import Application, Runtime, ServiceSpec
+
+_FILES = {
+    "AssistantService": assistant_pb2.DESCRIPTOR,
+    "ArbitrationService": arbitration_pb2.DESCRIPTOR,
+    "TrafficService": traffic_pb2.DESCRIPTOR,
+    "SkillRegistryService": registry_pb2.DESCRIPTOR,
+}
+_NOTES = (
+    "Ranking is linear with weights set by hand; they are not learned yet.",
+    "Every utterance counts as meant for the assistant until a directedness model is installed.",
+    "Registered skills and traffic weights are known to the replica that was told; they end with it.",
+)
+
+
+async def build(runtime: Runtime) -> Application:
+    """Makes the front door of one replica."""
+    settings = load(ArbitrationSettings, runtime.options, "ANTIPHON_ARBITRATION")
+    door = await FrontDoor.build(runtime, settings)
+
+    async def describe() -> capability_pb2.DescribeResponse:
+        encodings = (
+            audio_pb2.AUDIO_ENCODING_LINEAR16,
+            audio_pb2.AUDIO_ENCODING_MULAW,
+            audio_pb2.AUDIO_ENCODING_ALAW,
+        )
+        formats = [audio_pb2.AudioFormat(encoding=encoding, channel_count=1) for encoding in encodings]
+        response = capability_pb2.DescribeResponse(
+            locales=sorted(settings.locales), input_formats=formats, output_formats=formats, notes=_NOTES
+        )
+        response.limits.max_audio_chunk_bytes = MAX_CHUNK
+        return response
+
+    servicers: dict[str, object] = {
+        "antiphon.arbitration.v1.AssistantService": AssistantServicer(door),
+        "antiphon.arbitration.v1.ArbitrationService": ArbitrationServicer(
+            door.judge, door.fulfilments, door.explanations, door.claims
+        ),
+        "antiphon.arbitration.v1.TrafficService": TrafficServicer(door.traffic, door.channels.directory),
+        "antiphon.arbitration.v1.SkillRegistryService": SkillRegistryServicer(door.registry, door.skills),
+    }
+    return Application(servicers, describe, door.check, door.close)
+
+
+SPEC = ServiceSpec(
+    capability="arbitration",
+    services=tuple(descriptor.services_by_name[name] for name, descriptor in _FILES.items()),
+    build=build,
+)

@@ -1,0 +1,144 @@
+"""What one replica of the front door holds, wired together. `app.py` builds it, the servicers use it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from antiphon.arbitration.v1 import assistant_pb2
+from services.arbitration.adapters.activation import GrpcActivation
+from services.arbitration.adapters.channels import Channels
+from services.arbitration.adapters.decisions import encode_explanation, from_manifest
+from services.arbitration.adapters.dialogue import GrpcDialogue
+from services.arbitration.adapters.recognition import GrpcRecogniser
+from services.arbitration.adapters.skills import GrpcSkills
+from services.arbitration.adapters.synthesis import GrpcSynthesis
+from services.arbitration.adapters.understanding import GrpcUnderstanding
+from services.arbitration.answering import Desk
+from services.arbitration.circuits import Circuits
+from services.arbitration.claims import Claims
+from services.arbitration.conversation import Premises
+from services.arbitration.explanations import Explanations
+from services.arbitration.fulfilment import Fulfilments
+from services.arbitration.judging import Judge
+from services.arbitration.memory import SessionKeeper
+from services.arbitration.ports import Ports
+from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry, dialogue_manifest
+from services.arbitration.settings import ArbitrationSettings
+from services.arbitration.traffic import Traffic
+from services.arbitration.turn import House
+from services.runtime.admission import Limits
+from services.runtime.errors import AntiphonError, Unavailable
+from services.runtime.spec import Runtime
+from services.runtime.store import MemorySessionStore, SessionStore
+from services.runtime.store_sqlite import SqliteSessionStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class FrontDoor:
+    """The parts that all conversations of a replica share."""
+
+    settings: ArbitrationSettings
+    limits: Limits
+    channels: Channels
+    store: SessionStore
+    registry: SkillRegistry
+    traffic: Traffic
+    skills: GrpcSkills
+    understanding: GrpcUnderstanding
+    dialogue: GrpcDialogue
+    judge: Judge
+    fulfilments: Fulfilments
+    explanations: Explanations
+    circuits: Circuits
+    claims: Claims = field(default_factory=Claims)
+    ready: bool = False
+    _effects: set[asyncio.Task[object]] = field(default_factory=set)
+    _learning: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def build(cls, runtime: Runtime, settings: ArbitrationSettings) -> FrontDoor:
+        """Wires the parts and begins to look for the built-in skills."""
+        traffic = Traffic()
+        channels = Channels(runtime.directory, runtime.identity, traffic)
+        registry = SkillRegistry()
+        registry.register(dialogue_manifest(settings.locales), built_in=True)
+        registry.enable(EVERYONE, "dialogue")
+        store = await _store(runtime.state_dir)
+        circuits = Circuits()
+        skills = GrpcSkills(channels, registry)
+        understanding = GrpcUnderstanding(channels)
+        fulfilments = Fulfilments(skills, registry, circuits)
+        explanations = Explanations(store, encode_explanation)
+        judge = Judge(understanding, registry, fulfilments, feedback=explanations.book)
+        door = cls(
+            settings=settings,
+            limits=runtime.limits,
+            channels=channels,
+            store=store,
+            registry=registry,
+            traffic=traffic,
+            skills=skills,
+            understanding=understanding,
+            dialogue=GrpcDialogue(channels),
+            judge=judge,
+            fulfilments=fulfilments,
+            explanations=explanations,
+            circuits=circuits,
+        )
+        door._learning = asyncio.create_task(door._learn_skills())
+        return door
+
+    def premises(self, config: assistant_pb2.ConverseConfig) -> tuple[GrpcRecogniser, Premises]:
+        """What one conversation needs; its recogniser also takes the client's controls."""
+        recogniser = GrpcRecogniser(self.channels, config)
+        ports = Ports(
+            recogniser=recogniser,
+            understanding=self.understanding,
+            skills=self.skills,
+            dialogue=self.dialogue,
+            synthesis=GrpcSynthesis(self.channels, config),
+            activation=GrpcActivation(self.channels, config) if self.settings.activation else None,
+        )
+        # Effects outlive their conversation, so all desks keep them in one set.
+        desk = Desk(ports, self.registry, self.circuits, _effects=self._effects)  # type: ignore[arg-type]
+        house = House(ports, self.judge, desk)
+        return recogniser, Premises(house, self.store, SessionKeeper(self.store), self.explanations)
+
+    async def check(self) -> None:
+        """Raises Unavailable until the built-in skills are known."""
+        if not self.ready:
+            raise Unavailable("the skill host has not answered yet", reason="SKILLS_UNKNOWN")
+
+    async def close(self) -> None:
+        """Waits for effects under way, then lets go of everything."""
+        if self._learning is not None:
+            self._learning.cancel()
+        await asyncio.gather(*self._effects, return_exceptions=True)
+        await self.channels.close()
+        await self.store.close()
+
+    async def _learn_skills(self) -> None:
+        """Registers the built-in skills as soon as their host answers; the platform's pools start in any order."""
+        while not self.ready:
+            try:
+                for message in await self.skills.built_in():
+                    manifest = from_manifest(message)
+                    self.registry.register(manifest, built_in=True)
+                    self.registry.enable(EVERYONE, manifest.id)
+                self.ready = True
+            except AntiphonError as error:
+                log.info("built-in skills: %s; trying again", error.reason)
+                await asyncio.sleep(0.5)
+
+
+async def _store(state_dir: str) -> SessionStore:
+    if not state_dir:
+        return MemorySessionStore()
+    folder = Path(state_dir)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    return await SqliteSessionStore.open(folder / "sessions.sqlite3")

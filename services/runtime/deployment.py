@@ -9,6 +9,7 @@ with 'private:' and covered by tests, because a new Ray may move it.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import os
@@ -37,6 +38,7 @@ from services.runtime.statuses import DETAILS_KEY, to_status
 from services.runtime.watchdog import MARK, Watchdog
 
 GRACE_MARGIN_S = 30
+DEREGISTRATION_S = 1.0
 _log = telemetry.log("deployment")
 
 
@@ -55,6 +57,7 @@ class Host:
 
     async def __init__(self, spec_path: str, pool: str, context: Mapping[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
         _listen_on_loopback()
+        logging.basicConfig(level=logging.INFO)  # to standard error, which Serve leads into the replica's log
         keys = {k: Principal(v["tenant"], v["user"], frozenset(v["scopes"])) for k, v in context["keys"].items()}
         runtime = Runtime(
             engine="ray",
@@ -117,9 +120,17 @@ def _follow(replica: Replica, owner: Any) -> None:
     replica.admission.on_change = count
     shut_down = owner._perform_graceful_shutdown
 
+    async def drain() -> None:
+        # HAProxy hears of it a moment later: until then new sessions are let in here rather than refused.
+        await asyncio.sleep(DEREGISTRATION_S)
+        await replica.drain(owner._deployment_config.graceful_shutdown_timeout_s - DEREGISTRATION_S)
+
     async def drain_and_shut_down() -> None:
-        await replica.drain(owner._deployment_config.graceful_shutdown_timeout_s)
-        await shut_down()
+        draining = asyncio.create_task(drain())
+        try:
+            await shut_down()
+        finally:
+            draining.cancel()
 
     owner._perform_graceful_shutdown = drain_and_shut_down
 
@@ -208,6 +219,11 @@ class RayPlatform:
             self._watchdog.release()
             self._watchdog = self._folder = None
             os.environ.pop(MARK, None)
+
+    @property
+    def logs(self) -> str:
+        """Folder of the logs of Ray and of the replicas (`serve/replica_<pool>_*.log`); empty when it does not run."""
+        return str(self._folder / "ray" / "session_latest" / "logs") if self._folder is not None else ""
 
     def deploy(self, pool: PoolSettings) -> None:
         """Deploys a pool that runs already with other replicas, settings or limits, and waits until it is done.
@@ -326,7 +342,7 @@ class RayPlatform:
             "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(hard_stop),
             "RAY_SERVE_HAPROXY_H2_FE_MAX_CONCURRENT_STREAMS": streams,
             "RAY_SERVE_HAPROXY_H2_BE_MAX_CONCURRENT_STREAMS": streams,
-            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
             "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": str(MAX_MESSAGE_BYTES),
             "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "disabled"),
             "RAY_USAGE_STATS_ENABLED": "0",

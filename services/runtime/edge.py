@@ -70,6 +70,11 @@ def rewrite(config: str, edge: Edge, services_map: Path) -> str:
     lines += [f"bind 127.0.0.1:{port} proto h2" for port in edge.pools.values()]
     # The internal token proves that a principal was checked; it has no business on the front door.
     lines.append(f"http-request del-header x-antiphon- -m beg if {{ dst_port {edge.port} }}")
+    # Serve's own service lists the applications and asks for no key.
+    lines.append(
+        "http-request return status 200 content-type application/grpc hdr grpc-status 12"
+        f" if {{ dst_port {edge.port} }} {{ path_beg /ray.serve. }}"
+    )
     lines += [f"http-request set-header application {app} if {{ dst_port {port} }}" for app, port in edge.pools.items()]
     lines.append(
         f"http-request set-header application %[path,field(2,/),map_str({services_map},{edge.default})]"

@@ -1,0 +1,1 @@
+"""Speaker: tells enrolled voices apart by statistics of their spectra. A hint, not proof of identity."""

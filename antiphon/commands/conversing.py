@@ -1,0 +1,135 @@
+"""`antiphon converse`: a whole turn from a recording, a microphone or typed text, shown as it happens."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from antiphon.arbitration.v1 import assistant_pb2
+from antiphon.client import ANSWER_RATE_HZ, Assistant
+from antiphon.commands.options import FAILED, OK, as_json, connect, session_context
+from antiphon.conversation import Item, Responses
+from antiphon.microphone import CAPTURE_RATE_HZ, Microphone
+from antiphon.recordings import Recording, linear16, paced, read_wav, write_wav
+from antiphon.rendering import EventPrinter
+
+TRAILING_SILENCE_S = 1.5
+_ANSWERED = (assistant_pb2.TURN_STATUS_ANSWERED, assistant_pb2.TURN_STATUS_PROMPTED)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's own options."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", nargs="?", type=Path, metavar="FILE", help="WAV file, 16 bit PCM, 8 to 48 kHz")
+    source.add_argument("--mic", action="store_true", help="listen to the microphone, and play the answer")
+    source.add_argument("--text", help="a typed turn")
+    parser.add_argument("--out", type=Path, metavar="WAV", help="write the answer's audio here")
+    parser.add_argument("--locale", default="en", help="language as a BCP-47 tag (default: en)")
+    parser.add_argument("--fast", action="store_true", help="send the recording at once, not at the pace of speech")
+    parser.add_argument("--features", action="store_true", help="ask for everything that led to the decision")
+    parser.set_defaults(run=run)
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Runs one conversation; 0 if every turn was answered."""
+    config = base_config(options.locale, audible=options.text is None or options.out is not None)
+    if options.features:
+        config.decision_detail = assistant_pb2.DECISION_DETAIL_FULL
+    async with connect(Assistant, options) as assistant:
+        if options.mic:
+            return await _by_microphone(assistant, config, options)
+        if options.text is not None:
+            events = assistant.converse(options.text, config=config)
+        else:
+            recording = read_wav(options.file)
+            config.input_format.CopyFrom(recording.format)
+            events = assistant.converse(spoken(recording, 0.0 if options.fast else 1.0), config=config)
+        return await _follow(events, options, None)
+
+
+def base_config(locale: str, audible: bool = True) -> assistant_pb2.ConverseConfig:
+    """A conversation in that language from here; `audible` asks for spoken answers."""
+    config = assistant_pb2.ConverseConfig(language_codes=[locale], context=session_context(locale))
+    config.recognition.interim_results = True
+    if audible:
+        config.output_format.CopyFrom(linear16(ANSWER_RATE_HZ))
+        config.context.client.output_formats.append(config.output_format)
+    return config
+
+
+async def spoken(recording: Recording, speed: float = 1.0) -> AsyncIterator[Item]:
+    """The recording, with silence after it in which the end of speech can be heard."""
+    async for chunk in paced(recording.with_silence(TRAILING_SILENCE_S), speed):
+        yield chunk
+
+
+async def _by_microphone(
+    assistant: Assistant, config: assistant_pb2.ConverseConfig, options: argparse.Namespace
+) -> int:
+    config.input_format.CopyFrom(linear16(CAPTURE_RATE_HZ))
+    with Microphone(ANSWER_RATE_HZ) as microphone:
+        if not options.json:
+            print("listening; Ctrl-C ends it", flush=True)
+        return await _follow(assistant.converse(microphone.chunks(), config=config), options, microphone)
+
+
+async def _follow(events: Responses, options: argparse.Namespace, microphone: Microphone | None) -> int:
+    reply = Reply()
+    printer = EventPrinter()
+    async for event in events:
+        if options.json:
+            print(as_json(event), flush=True)
+        else:
+            printer.show(event)
+        reply.take(event)
+        if microphone is not None:
+            await _sound(event, microphone)
+    if options.out is not None:
+        if not reply.audio:
+            printer.line(f"the answer has no audio: {options.out} was not written")
+        else:
+            await asyncio.to_thread(write_wav, options.out, reply.recording)
+            if not options.json:
+                printer.line(f"written to {options.out}: {reply.recording.duration_s:.1f} s")
+    return OK if reply.answered else FAILED
+
+
+async def _sound(event: assistant_pb2.ConverseResponse, microphone: Microphone) -> None:
+    kind = event.WhichOneof("event")
+    if kind == "endpoint" and not event.endpoint.is_eager:
+        microphone.muted = True
+    elif kind == "answer_audio":
+        await microphone.play(event.answer_audio.content)
+    elif kind == "turn_completed":
+        microphone.muted = False
+
+
+class Reply:
+    """What came back in a conversation."""
+
+    def __init__(self) -> None:
+        self.audio = bytearray()
+        self.text = ""
+        self.statuses: list[assistant_pb2.TurnStatus.ValueType] = []
+
+    def take(self, event: assistant_pb2.ConverseResponse) -> None:
+        """Adds an event."""
+        kind = event.WhichOneof("event")
+        if kind == "answer_audio":
+            self.audio += event.answer_audio.content
+        elif kind == "answer_text":
+            self.text += event.answer_text.text
+        elif kind == "turn_completed":
+            self.statuses.append(event.turn_completed.status)
+
+    @property
+    def recording(self) -> Recording:
+        """The answers' audio."""
+        return Recording(bytes(self.audio), ANSWER_RATE_HZ)
+
+    @property
+    def answered(self) -> bool:
+        """There was a turn, and every turn was answered."""
+        return bool(self.statuses) and all(status in _ANSWERED for status in self.statuses)

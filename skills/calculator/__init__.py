@@ -1,0 +1,1 @@
+"""Computes what can be said in a sentence."""

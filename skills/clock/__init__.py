@@ -1,0 +1,1 @@
+"""Tells the time and the date, here or anywhere."""

@@ -1,0 +1,48 @@
+"""Skills over real gRPC: as a third party serves them, and as the platform's own host does."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from antiphon.skill.v1 import skill_pb2, skill_pb2_grpc
+from antiphon.skills import serve
+from skills.calculator.handler import CALCULATOR
+from skills.clock.handler import CLOCK
+from tests.fakes.skill_turns import expression, request
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_third_partys_server() -> None:
+    server, port = await serve([CLOCK, CALCULATOR])
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = skill_pb2_grpc.SkillServiceStub(channel)
+            manifests = await stub.GetManifest(skill_pb2.GetManifestRequest())
+            assert [manifest.skill_id for manifest in manifests.manifests] == ["calculator", "clock"]
+            asked = request("calculator.compute", expression("6*7"))
+            events = [event async for event in stub.Execute(asked)]
+            assert events[0].answer.text == "That is 42."
+            assert events[-1].WhichOneof("event") == "done"
+    finally:
+        await server.stop(grace=None)
+
+
+async def test_its_errors_can_be_switched_on() -> None:
+    server, port = await serve([CLOCK])
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = skill_pb2_grpc.SkillServiceStub(channel).Execute(request("radio.on"))
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call.read()
+            assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+            status = await rpc_status.aio.from_call(call)
+            assert status is not None
+            info = error_details_pb2.ErrorInfo()
+            status.details[0].Unpack(info)
+            assert info.reason == "SKILL_NOT_FOUND"
+    finally:
+        await server.stop(grace=None)

@@ -47,6 +47,7 @@ from services.arbitration.ports import (
     SkillPrompt,
 )
 from services.arbitration.registry_of_skills import SkillRegistry
+from services.arbitration.speaking_of_skills import question_for, skills_in_words
 from services.arbitration.streams import reading
 from services.arbitration.voice import Voice
 from services.runtime.errors import AntiphonError
@@ -61,6 +62,9 @@ CHOICES: Final = 3
 
 SOCIAL: Final = 0.5
 """Probability from which words belong to the conversation itself, so that a fallback answers them instead."""
+
+NAMING: Final = frozenset({Say.OPEN, Say.FALLBACK, Say.CONFIRM, Say.CLARIFY, Say.ELICIT_SLOT})
+"""What may name skills in its words."""
 
 Emit = Callable[[TurnEvent], Awaitable[None]]
 
@@ -110,15 +114,30 @@ class Desk:
     circuits: Circuits
     budgets: Budgets = field(default_factory=Budgets)
     _effects: set[asyncio.Task[tuple[SkillEvent, ...]]] = field(default_factory=set)
+    _told: set[asyncio.Task[None]] = field(default_factory=set)
 
     def keep(self, effect: asyncio.Task[tuple[SkillEvent, ...]]) -> None:
         """Let an effect run to its end although its turn may go away."""
         self._effects.add(effect)
         effect.add_done_callback(self._ended)
 
+    def tell_dialogue(self, ask: DialogueAsk, context: TurnContext) -> None:
+        """Let the dialogue service know of an answer that a skill gave; nobody waits for it."""
+        task = asyncio.create_task(self._tell_dialogue(ask, context))
+        self._told.add(task)
+        task.add_done_callback(self._told.discard)
+
     async def settle(self) -> None:
-        """Wait for the effects under way: before the replica stops."""
-        await asyncio.gather(*self._effects, return_exceptions=True)
+        """Wait for what is under way: before the replica stops."""
+        await asyncio.gather(*self._effects, *self._told, return_exceptions=True)
+
+    async def _tell_dialogue(self, ask: DialogueAsk, context: TurnContext) -> None:
+        try:
+            async with reading(self.ports.dialogue.respond(ask, context)) as words:
+                async for _ in words:
+                    continue
+        except AntiphonError as error:
+            log.warning("dialogue was not told of an answer: %s", error.reason)
 
     def _ended(self, effect: asyncio.Task[tuple[SkillEvent, ...]]) -> None:
         self._effects.discard(effect)
@@ -171,6 +190,11 @@ class Answering:
             await self._voice.finish()
             if self._voice.error is not None:
                 await self._emit(TurnFailed(self._context.turn_id, self._voice.error))
+            if delivery.skill_id:
+                await self._adopted.wait()  # an answer that was begun ahead may never be given
+                about = (delivery.served,) if delivery.served else ()
+                track = replace(self._words(Say.TRACK), about=about, skill_answer=delivery.text)
+                self._desk.tell_dialogue(track, self._context)
             return delivery
         finally:
             await self._patience.close()
@@ -332,15 +356,18 @@ class Answering:
 
     # --- words -----------------------------------------------------------------------------------------------------
     def _words(self, say: Say, reason: str = "", about: tuple[Candidate, ...] = (), slot: str = "") -> DialogueAsk:
+        registry, profile = self._desk.registry, self._context.profile
+        asked = () if say in (Say.OPEN, Say.FALLBACK) else tuple(candidate.hypothesis for candidate in about)
         return DialogueAsk(
             say,
-            hashlib.sha256(f"{self._context.profile.tenant}\0{self._key}\0{say}".encode()).hexdigest(),
+            hashlib.sha256(f"{profile.tenant}\0{self._key}\0{say}".encode()).hexdigest(),
             reason,
             self._heard,
             self._understanding,
             tuple(candidate.hypothesis for candidate in about),
             slot,
-            tuple(skill.manifest.id for skill in self._desk.registry.enabled(self._context.profile.tenant)),
+            question_for(registry, about[0].hypothesis, slot, profile.locale) if slot and about else "",
+            skills_in_words(registry, profile, asked) if say in NAMING else (),
         )
 
     async def _speak(

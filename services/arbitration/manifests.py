@@ -30,11 +30,12 @@ MAX_CATALOGUE: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class SlotSpec:
-    """A value an intent takes; `type` names one of the contract's value types."""
+    """A value an intent takes; `type` names one of the contract's value types, `questions` ask for it by locale."""
 
     name: str
     type: str
     required: bool = False
+    questions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Manifest:
     Attributes:
         locales: BCP-47 tags it answers in.
         publisher: who answers for it.
+        names: what it is called, by locale.
         catalogues: how many entries each of its catalogues has.
         permissions: what it asks for, by the contract's names.
         wire: the manifest as the contract serialises it; opaque here, given back by the registry service.
@@ -77,6 +79,7 @@ class Manifest:
     locales: tuple[str, ...]
     intents: tuple[IntentSpec, ...]
     publisher: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
     catalogues: Mapping[str, int] = field(default_factory=dict)
     permissions: tuple[str, ...] = ()
     wire: bytes = b""

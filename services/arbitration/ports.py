@@ -239,6 +239,15 @@ class Say(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SkillInWords:
+    """A skill as the assistant speaks of it, in the language of the answer."""
+
+    skill_id: str
+    name: str
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DialogueAsk:
     """A request for words.
 
@@ -247,7 +256,8 @@ class DialogueAsk:
         text: what the user said.
         about: readings it is about, best first.
         slot: what to ask for with ELICIT_SLOT.
-        skills: ids of the skills the user has, for "what can you do".
+        question: the skill's own question for it; empty if it has none.
+        skills: those of `about`, and some that the user has, for "what can you do".
         skill_answer: what a skill answered, for TRACK.
     """
 
@@ -258,7 +268,8 @@ class DialogueAsk:
     understanding: Understanding = field(default_factory=Understanding)
     about: tuple[Hypothesis, ...] = ()
     slot: str = ""
-    skills: tuple[str, ...] = ()
+    question: str = ""
+    skills: tuple[SkillInWords, ...] = ()
     skill_answer: str = ""
 
 

@@ -48,6 +48,8 @@ class _ResponsePurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Respo
     """Say that something went wrong."""
     RESPONSE_PURPOSE_TRACK: _ResponsePurpose.ValueType  # 7
     """Only take the turn into the state: a skill answers."""
+    RESPONSE_PURPOSE_PROGRESS: _ResponsePurpose.ValueType  # 8
+    """Say that it takes a moment. Changes no state."""
 
 class ResponsePurpose(_ResponsePurpose, metaclass=_ResponsePurposeEnumTypeWrapper):
     """Why the dialogue manager is asked."""
@@ -68,6 +70,8 @@ RESPONSE_PURPOSE_APOLOGIZE: ResponsePurpose.ValueType  # 6
 """Say that something went wrong."""
 RESPONSE_PURPOSE_TRACK: ResponsePurpose.ValueType  # 7
 """Only take the turn into the state: a skill answers."""
+RESPONSE_PURPOSE_PROGRESS: ResponsePurpose.ValueType  # 8
+"""Say that it takes a moment. Changes no state."""
 Global___ResponsePurpose: _TypeAlias = ResponsePurpose  # noqa: Y015
 
 class _BeliefSource:
@@ -115,6 +119,9 @@ class RespondRequest(_message.Message):
     KNOWLEDGE_FIELD_NUMBER: _builtins.int
     MAX_ANSWER_CODE_POINTS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    SKILLS_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
     language_code: _builtins.str
     """Language to answer in as a BCP-47 tag."""
     text: _builtins.str
@@ -128,7 +135,11 @@ class RespondRequest(_message.Message):
     max_answer_code_points: _builtins.int
     """Most code points of the answer; 0 leaves it to the server."""
     reason: _builtins.str
-    """Reason code of the error to apologize for as UPPER_SNAKE; else empty."""
+    """Reason code of the error to apologize for, or of the decision, as UPPER_SNAKE; else empty."""
+    slot: _builtins.str
+    """Slot to ask for, for ELICIT_SLOT."""
+    question: _builtins.str
+    """The skill's own question for that slot in the language of the answer; empty if it has none."""
     @_builtins.property
     def context(self) -> _context_pb2.TurnContext:
         """What is known of the turn; `session_id` and `turn_id` are needed."""
@@ -145,6 +156,10 @@ class RespondRequest(_message.Message):
     def knowledge(self) -> Global___KnowledgeOptions:
         """Where knowledge may come from; unset answers without."""
 
+    @_builtins.property
+    def skills(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkillInWords]:
+        """Skills that the words may name: those of the readings, and for OPEN and FALLBACK some that the user has; at most 20."""
+
     def __init__(
         self,
         *,
@@ -159,14 +174,49 @@ class RespondRequest(_message.Message):
         knowledge: Global___KnowledgeOptions | None = ...,
         max_answer_code_points: _builtins.int = ...,
         reason: _builtins.str = ...,
+        skills: _abc.Iterable[Global___SkillInWords] | None = ...,
+        slot: _builtins.str = ...,
+        question: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "knowledge", b"knowledge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "idempotency_key", b"idempotency_key", "interpretations", b"interpretations", "knowledge", b"knowledge", "language_code", b"language_code", "max_answer_code_points", b"max_answer_code_points", "purpose", b"purpose", "reason", b"reason", "skill_answer", b"skill_answer", "text", b"text", "user_acts", b"user_acts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "idempotency_key", b"idempotency_key", "interpretations", b"interpretations", "knowledge", b"knowledge", "language_code", b"language_code", "max_answer_code_points", b"max_answer_code_points", "purpose", b"purpose", "question", b"question", "reason", b"reason", "skill_answer", b"skill_answer", "skills", b"skills", "slot", b"slot", "text", b"text", "user_acts", b"user_acts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RespondRequest: _TypeAlias = RespondRequest  # noqa: Y015
+
+@_typing.final
+class SkillInWords(_message.Message):
+    """A skill as the assistant speaks of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKILL_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    skill_id: _builtins.str
+    """The skill."""
+    name: _builtins.str
+    """Its name in the language of the answer."""
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the user can say to it, in the language of the answer."""
+
+    def __init__(
+        self,
+        *,
+        skill_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        examples: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["examples", b"examples", "name", b"name", "skill_id", b"skill_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkillInWords: _TypeAlias = SkillInWords  # noqa: Y015
 
 @_typing.final
 class KnowledgeOptions(_message.Message):

@@ -174,6 +174,7 @@ def from_manifest(message: manifest_pb2.SkillManifest) -> Manifest:
         locales=tuple(message.locales),
         intents=tuple(_intent(message.skill_id, intent) for intent in message.intents),
         publisher=message.publisher,
+        names={name.language_code: name.text for name in reversed(message.display_names)},
         catalogues={catalogue.name: len(catalogue.entries) for catalogue in message.catalogues},
         permissions=tuple(without_prefix(manifest_pb2.Permission.Name(p), "PERMISSION_") for p in message.permissions),
         wire=message.SerializeToString(),
@@ -197,4 +198,5 @@ def _intent(skill_id: str, message: manifest_pb2.IntentDefinition) -> IntentSpec
 
 def _slot(message: manifest_pb2.SlotDefinition) -> SlotSpec:
     kind = without_prefix(value_pb2.ValueType.Name(message.value_type), "VALUE_TYPE_").lower()
-    return SlotSpec(message.name, kind or "text", message.required)
+    questions = {prompt.language_code: prompt.text for prompt in reversed(message.prompts)}
+    return SlotSpec(message.name, kind or "text", message.required, questions)

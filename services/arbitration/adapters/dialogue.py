@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from antiphon.dialogue.v1 import dialogue_pb2, dialogue_pb2_grpc
+from antiphon.types.v1 import answer_pb2
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
 from services.arbitration.adapters.values import prompt_kind, skill_interpretation, to_turn_context
 from services.arbitration.contexts import TurnContext
@@ -26,7 +27,7 @@ _PURPOSES = {
     Say.ELICIT_SLOT: dialogue_pb2.RESPONSE_PURPOSE_ELICIT_SLOT,
     Say.FALLBACK: dialogue_pb2.RESPONSE_PURPOSE_FALLBACK,
     Say.APOLOGIZE: dialogue_pb2.RESPONSE_PURPOSE_APOLOGIZE,
-    Say.PROGRESS: dialogue_pb2.RESPONSE_PURPOSE_OPEN,
+    Say.PROGRESS: dialogue_pb2.RESPONSE_PURPOSE_PROGRESS,
     Say.TRACK: dialogue_pb2.RESPONSE_PURPOSE_TRACK,
 }
 
@@ -47,8 +48,13 @@ class GrpcDialogue:
             skill_answer=ask.skill_answer,
             idempotency_key=ask.idempotency_key,
             reason=ask.reason or ask.say.upper(),
+            slot=ask.slot,
+            question=ask.question,
         )
         request.interpretations.extend(skill_interpretation(hypothesis) for hypothesis in ask.about)
+        request.user_acts.extend(answer_pb2.DialogueAct.FromString(act) for act in ask.understanding.wire)
+        for skill in ask.skills:
+            request.skills.add(skill_id=skill.skill_id, name=skill.name, examples=skill.examples)
         stub = self._channels.stub(dialogue_pb2_grpc.DialogueServiceStub, "dialogue", context)
         with rpc_errors():
             call = stub.Respond(request, metadata=self._channels.metadata(context), timeout=CALL_TIMEOUT_S)

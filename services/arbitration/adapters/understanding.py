@@ -12,6 +12,14 @@ from services.arbitration.adapters.values import from_interpretation, from_prove
 from services.arbitration.contexts import TurnContext
 from services.arbitration.hypotheses import Alternative, Understanding
 
+_SOCIAL = (
+    answer_pb2.DIALOGUE_ACT_TYPE_GREET,
+    answer_pb2.DIALOGUE_ACT_TYPE_THANK,
+    answer_pb2.DIALOGUE_ACT_TYPE_BYE,
+    answer_pb2.DIALOGUE_ACT_TYPE_REPEAT,
+)
+"""Acts that belong to the conversation itself."""
+
 CALL_TIMEOUT_S = 2.0
 
 
@@ -48,6 +56,8 @@ class GrpcUnderstanding:
             out_of_scope=response.out_of_scope_score,
             affirms=_strongest(acts, answer_pb2.DIALOGUE_ACT_TYPE_AFFIRM),
             denies=_strongest(acts, answer_pb2.DIALOGUE_ACT_TYPE_DENY),
+            social=max(_strongest(acts, kind) for kind in _SOCIAL),
+            wire=tuple(act.SerializeToString() for act in acts),
             models=tuple(from_provenance(m) for m in response.models),
         )
 

@@ -1,0 +1,73 @@
+"""How skills are named and asked for in the words of the assistant.
+
+`answering` hands these to the dialogue service, which knows no manifests: names, questions for slots, and things to
+say to a skill, each in the user's language as far as the manifest has it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
+
+from services.arbitration.contexts import Profile
+from services.arbitration.hypotheses import DIALOGUE_SKILL, Hypothesis
+from services.arbitration.manifests import Manifest
+from services.arbitration.ports import SkillInWords
+from services.arbitration.registry_of_skills import SkillRegistry
+from services.runtime.language import best_supported
+
+MAX_SKILLS: Final = 5
+"""Skills named in "what can you do": more is no answer but a list."""
+
+_EXAMPLES: Final = 3
+_SLOT: Final = re.compile(r"\{[^{}|]*(?:\|([^{}]*))?\}")
+
+Entry = TypeVar("Entry")
+
+
+def skills_in_words(registry: SkillRegistry, profile: Profile, about: Sequence[Hypothesis]) -> tuple[SkillInWords, ...]:
+    """The skills of the readings; without readings, some that serve the user."""
+    if about:
+        ids = dict.fromkeys(hypothesis.skill_id for hypothesis in about)
+        found = [skill.manifest for skill_id in ids if (skill := registry.find(skill_id)) is not None]
+    else:
+        found = [
+            skill.manifest
+            for skill in registry.enabled(profile.tenant)
+            if registry.speaks(skill.manifest.id, profile.locale).served
+            and (not profile.only_skills or skill.manifest.id in profile.only_skills)
+        ]
+    named = [manifest for manifest in found if manifest.id != DIALOGUE_SKILL]
+    return tuple(_in_words(manifest, profile.locale) for manifest in named[:MAX_SKILLS])
+
+
+def question_for(registry: SkillRegistry, hypothesis: Hypothesis, slot: str, locale: str) -> str:
+    """The skill's own question for a slot; empty if it has none in a language that serves."""
+    skill = registry.find(hypothesis.skill_id)
+    intent = skill.manifest.intent(hypothesis.intent) if skill else None
+    for spec in intent.slots if intent else ():
+        if spec.name == slot:
+            return _for_locale(spec.questions, locale, "")
+    return ""
+
+
+def _in_words(manifest: Manifest, locale: str) -> SkillInWords:
+    examples = []
+    for intent in manifest.intents:
+        nothing: tuple[str, ...] = ()
+        spoken = (_spoken(phrase) for phrase in _for_locale(intent.phrases, locale, nothing))
+        examples += [phrase for phrase in spoken if phrase][:_EXAMPLES]
+    return SkillInWords(manifest.id, _for_locale(manifest.names, locale, manifest.id), tuple(examples[:_EXAMPLES]))
+
+
+def _spoken(phrase: str) -> str:
+    """The phrase with its examples in the place of slots; empty where a slot has none."""
+    if any(match[1] is None for match in _SLOT.finditer(phrase)):
+        return ""
+    return _SLOT.sub(lambda match: match[1], phrase)
+
+
+def _for_locale(texts: Mapping[str, Entry], locale: str, otherwise: Entry) -> Entry:
+    tag = best_supported((locale,), texts)
+    return texts[tag] if tag is not None else otherwise

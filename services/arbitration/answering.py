@@ -12,7 +12,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from services.arbitration.budgets import Budgets, Stage
 from services.arbitration.circuits import Circuits, Duty
@@ -113,8 +113,7 @@ class Desk:
     registry: SkillRegistry
     circuits: Circuits
     budgets: Budgets = field(default_factory=Budgets)
-    _effects: set[asyncio.Task[tuple[SkillEvent, ...]]] = field(default_factory=set)
-    _told: set[asyncio.Task[None]] = field(default_factory=set)
+    _effects: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def keep(self, effect: asyncio.Task[tuple[SkillEvent, ...]]) -> None:
         """Let an effect run to its end although its turn may go away."""
@@ -124,12 +123,12 @@ class Desk:
     def tell_dialogue(self, ask: DialogueAsk, context: TurnContext) -> None:
         """Let the dialogue service know of an answer that a skill gave; nobody waits for it."""
         task = asyncio.create_task(self._tell_dialogue(ask, context))
-        self._told.add(task)
-        task.add_done_callback(self._told.discard)
+        self._effects.add(task)
+        task.add_done_callback(self._effects.discard)
 
     async def settle(self) -> None:
         """Wait for what is under way: before the replica stops."""
-        await asyncio.gather(*self._effects, *self._told, return_exceptions=True)
+        await asyncio.gather(*self._effects, return_exceptions=True)
 
     async def _tell_dialogue(self, ask: DialogueAsk, context: TurnContext) -> None:
         try:

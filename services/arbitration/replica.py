@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from antiphon.arbitration.v1 import assistant_pb2
 from services.arbitration.adapters.activation import GrpcActivation
@@ -57,7 +58,7 @@ class FrontDoor:
     circuits: Circuits
     claims: Claims = field(default_factory=Claims)
     ready: bool = False
-    _effects: set[asyncio.Task[object]] = field(default_factory=set)
+    _effects: set[asyncio.Task[Any]] = field(default_factory=set)
     _learning: asyncio.Task[None] | None = None
 
     @classmethod
@@ -105,7 +106,7 @@ class FrontDoor:
             activation=GrpcActivation(self.channels, config) if self.settings.activation else None,
         )
         # Effects outlive their conversation, so all desks keep them in one set.
-        desk = Desk(ports, self.registry, self.circuits, _effects=self._effects)  # type: ignore[arg-type]
+        desk = Desk(ports, self.registry, self.circuits, _effects=self._effects)
         house = House(ports, self.judge, desk)
         return recogniser, Premises(house, self.store, SessionKeeper(self.store), self.explanations)
 

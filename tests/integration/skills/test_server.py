@@ -9,6 +9,9 @@ from grpc_status import rpc_status
 
 from antiphon.skill.v1 import skill_pb2, skill_pb2_grpc
 from antiphon.skills import serve
+from services.runtime.platform import PlatformSettings, PoolSettings
+from services.runtime.server import GrpcPlatform
+from services.skillhost.app import SPEC
 from skills.calculator.handler import CALCULATOR
 from skills.clock.handler import CLOCK
 from tests.fakes.skill_turns import expression, request
@@ -46,3 +49,20 @@ async def test_its_errors_can_be_switched_on() -> None:
             assert info.reason == "SKILL_NOT_FOUND"
     finally:
         await server.stop(grace=None)
+
+
+async def test_the_platforms_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.skillhost.app.installed_skills", lambda only: (CALCULATOR, CLOCK))
+    pool = PoolSettings(name="skills", capability="skills")
+    async with (
+        GrpcPlatform(PlatformSettings(port=0, pool_port=0, pools=(pool,)), {"skills": SPEC}) as platform,
+        grpc.aio.insecure_channel(platform.target) as channel,
+    ):
+        stub = skill_pb2_grpc.SkillServiceStub(channel)
+        manifests = await stub.GetManifest(skill_pb2.GetManifestRequest())
+        assert [manifest.skill_id for manifest in manifests.manifests] == ["calculator", "clock"]
+        events = [event async for event in stub.Execute(request("calculator.compute", expression("6*7")))]
+        assert events[0].answer.text == "That is 42."
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Execute(request("clock.weather")).read()
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

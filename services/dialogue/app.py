@@ -1,0 +1,79 @@
+"""Wires the dialogue service; `services/registry.py` names its `SPEC`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import Final
+
+from antiphon.dialogue.v1 import dialogue_pb2
+from antiphon.types.v1 import capability_pb2, provenance_pb2
+from services.dialogue.manager import DialogueManager
+from services.dialogue.sentences import SENTENCES
+from services.dialogue.servicer import MODEL, DialogueServicer, encode_prompt
+from services.dialogue.settings import DialogueSettings
+from services.runtime.errors import AntiphonError
+from services.runtime.settings import load
+from services.runtime.spec import Application, Runtime, ServiceSpec
+from services.runtime.store import MemorySessionStore, SessionStore
+from services.runtime.store_sqlite import SqliteSessionStore
+
+log = logging.getLogger(__name__)
+
+SERVICE = dialogue_pb2.DESCRIPTOR.services_by_name["DialogueService"]
+
+SWEEP_EVERY: Final = 60.0
+"""Seconds between two sweeps of what has expired."""
+
+_FEATURES = ("state", "confirm", "clarify", "elicit_slot", "fallback", "apologize", "smalltalk")
+_NOTES = (
+    "Sentences and state by rule; no learned model.",
+    "Knowledge collections and passages are not used: no answer claims to rest on them.",
+)
+
+
+async def build(runtime: Runtime) -> Application:
+    """Open the store and put the service together."""
+    settings = load(DialogueSettings, runtime.options, "ANTIPHON_DIALOGUE")
+    store: SessionStore = MemorySessionStore()
+    if runtime.state_dir:
+        folder = Path(runtime.state_dir)
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        store = await SqliteSessionStore.open(folder / "dialogue.sqlite3")
+    manager = DialogueManager(store, encode_prompt, settings.kept)
+    sweeping = asyncio.create_task(_sweep(store))
+
+    async def describe() -> capability_pb2.DescribeResponse:
+        model = capability_pb2.ModelInfo(
+            model=MODEL,
+            licence="Apache-2.0",
+            locales=sorted(SENTENCES),
+            backend="rules",
+            mode=provenance_pb2.MODEL_MODE_RULES,
+            description="Sentences by rule; no training data.",
+        )
+        return capability_pb2.DescribeResponse(
+            models=[model], locales=sorted(SENTENCES), features=_FEATURES, notes=_NOTES
+        )
+
+    async def close() -> None:
+        sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
+        await store.close()
+
+    return Application({SERVICE.full_name: DialogueServicer(manager, runtime.pool)}, describe, close=close)
+
+
+async def _sweep(store: SessionStore) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_EVERY)
+        try:
+            await store.sweep()
+        except AntiphonError as error:
+            log.warning("sweep failed: %s", error.reason)
+
+
+SPEC = ServiceSpec(capability="dialogue", services=(SERVICE,), build=build)

@@ -151,11 +151,22 @@ class _NoReplica(grpc.GenericRpcHandler):
 
 
 def _listen_on_loopback() -> None:
-    """private: a replica's gRPC server is hard-coded to all interfaces; HAProxy reaches it over loopback."""
+    """private: a replica's gRPC server is hard-coded to all interfaces; HAProxy reaches it over loopback.
+
+    Serve means to turn SO_REUSEPORT off and passes text where gRPC takes a number, so that two platforms on one machine
+    would share a port, and HAProxy would reach the other one's replicas. Serve tries the next port after an OSError.
+    """
     from ray.serve._private import default_impl
 
     def add(server: Any, address: str) -> None:
-        server.add_insecure_port(f"127.0.0.1:{address.rsplit(':', 1)[-1]}")
+        local = ("127.0.0.1", int(address.rsplit(":", 1)[-1]))
+        try:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(local)
+        except OSError as error:
+            raise RuntimeError(f"port {local[1]} is taken") from error
+        server.add_insecure_port(f"{local[0]}:{local[1]}")
 
     vars(default_impl)["add_grpc_address"] = add
 
@@ -168,6 +179,8 @@ class RayPlatform:
         spec_paths: capability -> `package.module:NAME` of its spec.
         progress: told what happens, one short line each.
     """
+
+    registrars: tuple[str, ...] = ("services.runtime.deployment.register",)
 
     def __init__(
         self, settings: PlatformSettings, spec_paths: Mapping[str, str], progress: Any = lambda line: None
@@ -262,7 +275,7 @@ class RayPlatform:
             http_options={"host": "127.0.0.1", "port": free_port()},
             grpc_options={
                 "port": self.settings.port,
-                "grpc_servicer_functions": ["services.runtime.deployment.register"],
+                "grpc_servicer_functions": list(self.registrars),
                 "enable_reflection": False,  # ours lists each pool's own services
             },
         )
@@ -305,6 +318,7 @@ class RayPlatform:
             graceful_shutdown_wait_loop_s=0.2,
             health_check_period_s=2,
             health_check_timeout_s=10,
+            max_constructor_retry_count=3,
         )
         return deployment.bind(self._specs[pool.capability], pool.name, context)
 
@@ -344,7 +358,9 @@ class RayPlatform:
             "RAY_SERVE_HAPROXY_H2_BE_MAX_CONCURRENT_STREAMS": streams,
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
             "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": str(MAX_MESSAGE_BYTES),
-            "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "disabled"),
+            # Ray's own ports are open on all interfaces, and whoever reaches them runs code.
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_DEDUP_LOGS": "0",
             "PYTHONWARNINGS": "ignore",

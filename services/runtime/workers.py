@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from services.runtime.errors import InvalidInput, Unavailable, WorkerLost
 from services.runtime.worker_frames import (
@@ -286,8 +287,8 @@ class _Worker(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports, which Ray Serve runs on, are no subclasses of asyncio's: an isinstance check would fail.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         for frame in self._reader.feed(data):

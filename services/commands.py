@@ -14,13 +14,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from google.protobuf.json_format import MessageToDict
 
@@ -40,8 +39,28 @@ STOP_TIMEOUT_S = 60.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stopped(BaseException):
-    """A signal asked the platform to stop: not an error, and nothing may catch it on its way up."""
+class Stop:
+    """Whether a signal asked the platform to stop.
+
+    It is asked at places of ours: an exception thrown into Ray's calls would abort the process.
+    """
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    def listen(self) -> None:
+        """Takes the signals over; once more after Ray has started, which puts a handler of its own in place."""
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has the hangup ignored
+                signal.signal(number, lambda _number, _frame: self._asked.set())
+
+    def is_asked(self) -> bool:
+        """True after the first signal."""
+        return self._asked.is_set()
+
+    def wait(self) -> None:
+        """Returns at the first signal."""
+        self._asked.wait()
 
 
 # --- up ---------------------------------------------------------------------------------------------------------------
@@ -119,26 +138,29 @@ def _serve(settings: PlatformSettings, engine: str) -> int:
     with run.claim(), Terminal(run.log) as terminal:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         try:
-            with _stopping_on_signals():
-                (_serve_ray if engine == "ray" else _serve_grpc)(settings, run, terminal)
-        except Stopped:
-            terminal.progress("stopped")
+            (_serve_ray if engine == "ray" else _serve_grpc)(settings, run, terminal)
         except AntiphonError as error:
-            terminal.say(f"antiphon up: {error.message}")
-            return FAILED
+            if error.reason != "CANCELLED":
+                terminal.say(f"antiphon up: {error.message}")
+                return FAILED
+        terminal.progress("stopped")
     return OK
 
 
 def _serve_ray(settings: PlatformSettings, run: Run, terminal: Terminal) -> None:
-    began = _now()
-    platform = RayPlatform(settings, CAPABILITIES, terminal.progress)
+    began, stop = _now(), Stop()
+    stop.listen()
+    platform = RayPlatform(settings, CAPABILITIES, terminal.progress, stop.is_asked)
     run.write(State(os.getpid(), "ray", platform.target, "starting", began))
-    with platform, _stopping_on_signals():  # Ray has put a handler of its own in the place of ours
-        state = _state("ray", platform.target, began, platform.directory)
-        run.write(replace(state, logs=platform.logs))
-        terminal.progress(_serving_line("ray", platform.target))
-        while True:
-            time.sleep(3600)
+    try:
+        with platform:
+            stop.listen()
+            state = _state("ray", platform.target, began, platform.directory)
+            run.write(replace(state, logs=platform.logs))
+            terminal.progress(_serving_line("ray", platform.target))
+            stop.wait()
+    except SystemExit:  # Ray's own handler, in the moments in which it is in place
+        return
 
 
 def _serve_grpc(settings: PlatformSettings, run: Run, terminal: Terminal) -> None:
@@ -161,24 +183,6 @@ def _serve_grpc(settings: PlatformSettings, run: Run, terminal: Terminal) -> Non
             terminal.progress("stopping")
 
     asyncio.run(serve())
-
-
-@contextmanager
-def _stopping_on_signals() -> Iterator[None]:
-    """Turns the first signal into `Stopped`; those that follow do not disturb the stopping."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        raise Stopped
-
-    for number in _SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has the hangup ignored
-            signal.signal(number, stop)
-    try:
-        yield
-    except SystemExit:  # Ray's own handler, while it starts
-        raise Stopped from None
 
 
 def _state(engine: str, target: str, began: str, directory: PoolDirectory) -> State:

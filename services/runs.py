@@ -199,9 +199,12 @@ def running(root: Path | None = None) -> dict[int, State]:
     root = root or runs_folder()
     ports = sorted(int(entry.name) for entry in root.iterdir() if entry.name.isdigit())
     found = {port: state for port in ports if (state := Run(port, root).read()) is not None}
-    if not ports:
-        with suppress(OSError):
-            root.rmdir()
+    for port in ports:
+        if port not in found:  # its process was killed, unless it is just starting and holds the folder
+            with suppress(FailedPrecondition), Run(port, root).claim():
+                continue
+    with suppress(OSError):
+        root.rmdir()
     return found
 
 

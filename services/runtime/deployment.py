@@ -17,7 +17,7 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +38,7 @@ from services.runtime.statuses import DETAILS_KEY, to_status
 from services.runtime.watchdog import MARK, Watchdog
 
 GRACE_MARGIN_S = 30
+START_TIMEOUT_S = 120  # for all pools together, models loaded; a laptop with two busy cores needs 30
 DEREGISTRATION_S = 1.0
 _log = telemetry.log("deployment")
 
@@ -178,12 +179,17 @@ class RayPlatform:
         settings: what to run.
         spec_paths: capability -> `package.module:NAME` of its spec.
         progress: told what happens, one short line each.
+        cancelled: asked while pools start; True has the start given up.
     """
 
     registrars: tuple[str, ...] = ("services.runtime.deployment.register",)
 
     def __init__(
-        self, settings: PlatformSettings, spec_paths: Mapping[str, str], progress: Any = lambda line: None
+        self,
+        settings: PlatformSettings,
+        spec_paths: Mapping[str, str],
+        progress: Callable[[str], None] = lambda line: None,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         front, *free = free_ports(1 + len(settings.pools))
         self.settings = replace(settings, port=settings.port or front)
@@ -192,6 +198,7 @@ class RayPlatform:
         self.started_in_s: dict[str, float] = {}
         self._specs = spec_paths
         self._progress = progress
+        self._cancelled = cancelled
         self._folder: Path | None = None
         self._watchdog: Watchdog | None = None
         self._token = secrets.token_hex(16)
@@ -283,10 +290,8 @@ class RayPlatform:
             serve.RunTarget(self._application(pool, folder), name=pool.name, route_prefix=f"/{pool.name}")
             for pool in self.settings.pools
         ]
-        try:
-            serve.run_many(targets)
-        except RuntimeError as error:
-            raise Unavailable(_why_not_started() or str(error), reason="START_FAILED") from None
+        serve.run_many(targets, wait_for_ingress_deployment_creation=False, wait_for_applications_running=False)
+        self._await_pools(began)
         self.started_in_s["pools"] = time.monotonic() - began
         self._await_front_door()
 
@@ -392,6 +397,27 @@ class RayPlatform:
                         "Stop it (antiphon down) or set ANTIPHON_PORT and ANTIPHON_POOL_PORT",
                         reason="PORT_TAKEN",
                     ) from None
+
+    def _await_pools(self, began: float) -> None:
+        """Waits until every pool runs, and says which is up. Serve's own wait has no end, and a signal aborts it."""
+        from ray import serve
+
+        waiting = {pool.name for pool in self.settings.pools}
+        while waiting:
+            if self._cancelled():
+                raise Unavailable("the start was given up", reason="CANCELLED")
+            for name, application in serve.status().applications.items():
+                if application.status == "DEPLOY_FAILED":
+                    raise Unavailable(_why_not_started() or f"pool '{name}' did not start", reason="START_FAILED")
+                if application.status == "RUNNING" and name in waiting:
+                    waiting.remove(name)
+                    self._progress(f"pool {name} is up")
+            if waiting and time.monotonic() - began > START_TIMEOUT_S:
+                raise Unavailable(
+                    f"not up after {START_TIMEOUT_S} s: {', '.join(sorted(waiting))}\n{_why_not_started()}".rstrip(),
+                    reason="START_TIMEOUT",
+                )
+            time.sleep(0.2)
 
     def _await_front_door(self, timeout_s: float = 30.0) -> None:
         """HAProxy learns of replicas a moment after they are up; wait until every pool answers through it."""

@@ -1,0 +1,309 @@
+"""`antiphon.nlu.v1.LanguageUnderstandingService`: from messages to the domain and back, nothing else.
+
+Served by the runtime as `app.py` declares it. An utterance takes about a millisecond, so a stream answers its updates
+one after the other; nothing is gained by overtaking.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, date, datetime
+
+from google.protobuf.duration_pb2 import Duration
+
+from antiphon.nlu.v1 import understanding_pb2 as pb
+from antiphon.types.v1 import (
+    answer_pb2,
+    context_pb2,
+    provenance_pb2,
+    session_pb2,
+    text_pb2,
+    understanding_pb2,
+    value_pb2,
+)
+from services.nlu.acts import DialogueAct, dialogue_acts
+from services.nlu.engines.engine import EngineInfo
+from services.nlu.interpreter import Interpreter
+from services.nlu.understanding import Alternative, Interpretation, Options, Situation, Slot, Understanding, Value
+from services.nlu.values.arithmetic import Expression
+from services.nlu.values.places import Place
+from services.runtime.admission import Limits
+from services.runtime.calls import Call
+from services.runtime.errors import AntiphonError, FailedPrecondition, InvalidInput, Unsupported
+from services.runtime.statuses import to_status
+
+_MAX_REQUEST_ID = 64
+_DEFAULT_INTERPRETATIONS = 5
+_FIRST_YEAR, _LAST_YEAR = 1900, 9000  # dates are reckoned from here; the calendar ends at 9999
+_RULES = provenance_pb2.ModelProvenance(
+    model="antiphon/values@1", backend="rules", engine="antiphon", mode=provenance_pb2.MODEL_MODE_RULES
+)
+
+
+class LanguageUnderstandingServicer:
+    """One per replica.
+
+    Args:
+        interpreter: the domain.
+        pool: name of the pool, for provenance.
+        limits: of the replica, told to clients when a session starts.
+        threshold: probability from which on out of scope is said, where a request names none.
+    """
+
+    def __init__(self, interpreter: Interpreter, pool: str, limits: Limits, threshold: float) -> None:
+        self._interpreter = interpreter
+        self._pool = pool
+        self._limits = limits
+        self._threshold = threshold
+
+    async def Interpret(self, request: pb.InterpretRequest, call: Call) -> pb.InterpretResponse:
+        return await self._interpret(request, call.remaining())
+
+    async def StreamingInterpret(
+        self, requests: AsyncIterator[pb.StreamingInterpretRequest], call: Call
+    ) -> AsyncGenerator[pb.StreamingInterpretResponse, None]:
+        first = await anext(requests, None)
+        if first is None or first.WhichOneof("request") != "config":
+            raise InvalidInput("The first message is config.", reason="CONFIG_MISSING", field="config")
+        self._check_config(first.config)
+        yield pb.StreamingInterpretResponse(session_started=self._started(first.config))
+        async for request in requests:
+            match request.WhichOneof("request"):
+                case "update":
+                    yield await self._answer(request.update, first.config, call)
+                case "end_of_input":
+                    return
+                case "config":
+                    raise InvalidInput("config may come only once.", reason="CONFIG_TWICE", field="config")
+                case _:
+                    raise InvalidInput("The message holds no request.", reason="MESSAGE_EMPTY")
+        raise InvalidInput("The stream closed without end_of_input: cancelled.", reason="END_MISSING")
+
+    async def UpdateSkill(self, request: pb.UpdateSkillRequest, call: Call) -> pb.UpdateSkillResponse:
+        raise self._unsupported("UpdateSkill", "one model per skill, which can be retrained alone")
+
+    async def AddLocale(self, request: pb.AddLocaleRequest, call: Call) -> pb.AddLocaleResponse:
+        raise self._unsupported("AddLocale", "training from a bilingual lexicon")
+
+    async def _interpret(self, request: pb.InterpretRequest, deadline: float | None) -> pb.InterpretResponse:
+        started = time.perf_counter()
+        info = self._interpreter.info
+        understanding = await self._interpreter.interpret(
+            _alternatives(request),
+            request.language_code,
+            _options(request.options, info, self._threshold),
+            _situation(request.context),
+            deadline,
+        )
+        made = _response(understanding, info, self._pool, time.perf_counter() - started)
+        if request.options.dialogue_acts:
+            made.dialogue_acts.extend(_act(one) for one in dialogue_acts(understanding))
+        return made
+
+    async def _answer(
+        self, update: pb.InterpretUpdate, config: pb.StreamingInterpretConfig, call: Call
+    ) -> pb.StreamingInterpretResponse:
+        """The result of one update, or its error: the stream goes on."""
+        answer = pb.StreamingInterpretResponse(request_id=update.request_id[:_MAX_REQUEST_ID], revision=update.revision)
+        try:
+            if not 0 < len(update.request_id) <= _MAX_REQUEST_ID:
+                raise InvalidInput(
+                    f"request_id has 1 to {_MAX_REQUEST_ID} characters.",
+                    reason="REQUEST_ID_INVALID",
+                    field="update.request_id",
+                )
+            answer.result.CopyFrom(await self._interpret(_completed(update, config), _deadline(update, call)))
+        except AntiphonError as error:
+            answer.error.CopyFrom(to_status(error))
+        return answer
+
+    def _check_config(self, config: pb.StreamingInterpretConfig) -> None:
+        """A config that no update could go by is refused at once."""
+        self._interpreter.served(config.language_code)
+        _options(config.options, self._interpreter.info, self._threshold)
+        _situation(config.context)
+
+    def _started(self, config: pb.StreamingInterpretConfig) -> session_pb2.SessionStarted:
+        served = self._interpreter.served(config.language_code)
+        return session_pb2.SessionStarted(
+            session_id=uuid.uuid4().hex,
+            max_duration=_duration(self._limits.session_s),
+            idle_timeout=_duration(self._limits.idle_s),
+            models=[_provenance(self._interpreter.info, self._pool, served)],
+        )
+
+    def _unsupported(self, method: str, missing: str) -> Unsupported:
+        return Unsupported(
+            f"{method} needs {missing}; {self._interpreter.info.model} is one fixed model. Describe lists what works.",
+            reason="METHOD_NOT_SERVED",
+            metadata={"method": method, "model": self._interpreter.info.model},
+        )
+
+
+def _completed(update: pb.InterpretUpdate, config: pb.StreamingInterpretConfig) -> pb.InterpretRequest:
+    """The update's request; fields it leaves unset are the config's."""
+    request = pb.InterpretRequest()
+    request.CopyFrom(update.request)
+    if not request.language_code:
+        request.language_code = config.language_code
+    if not request.HasField("context"):
+        request.context.CopyFrom(config.context)
+    if not request.HasField("options"):
+        request.options.CopyFrom(config.options)
+    return request
+
+
+def _deadline(update: pb.InterpretUpdate, call: Call) -> float | None:
+    """The sooner of the update's own limit and the call's."""
+    left = call.remaining()
+    if not update.HasField("timeout"):
+        return left
+    own = float(update.timeout.ToNanoseconds() / 1e9)
+    return own if left is None else min(own, left)
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromNanoseconds(round(seconds * 1e9))
+    return duration
+
+
+def _alternatives(request: pb.InterpretRequest) -> list[Alternative]:
+    return [
+        Alternative(one.spoken_text, one.confidence if one.HasField("confidence") else None)
+        for one in request.alternatives
+    ]
+
+
+def _options(given: pb.UnderstandingOptions, info: EngineInfo, threshold: float) -> Options:
+    """How to read. What the request asks for and this engine does not have is refused, never passed over.
+
+    Raises:
+        FailedPrecondition: `MODE_NOT_SERVED`, `IN_CONTEXT_NOT_SERVED` or `MODEL_MISSING`.
+    """
+    if given.modes and provenance_pb2.MODEL_MODE_FINETUNED not in given.modes:
+        raise FailedPrecondition(
+            "This pool's model is trained on labelled data; the request allows other modes only.",
+            reason="MODE_NOT_SERVED",
+            field="options.modes",
+        )
+    if given.examples:
+        raise FailedPrecondition(
+            "This pool's model does not read examples of a request.",
+            reason="IN_CONTEXT_NOT_SERVED",
+            field="options.examples",
+        )
+    if given.model and given.model not in (info.model, info.model.partition("@")[0]):
+        raise FailedPrecondition(f"This pool serves {info.model} alone.", reason="MODEL_MISSING", field="options.model")
+    return Options(
+        max_interpretations=given.max_interpretations or _DEFAULT_INTERPRETATIONS,
+        skills=frozenset(given.skill_ids),
+        out_of_scope_threshold=(
+            given.out_of_scope_threshold if given.HasField("out_of_scope_threshold") else threshold
+        ),
+        resolve_values=given.resolve_values if given.HasField("resolve_values") else True,
+    )
+
+
+def _situation(context: context_pb2.TurnContext) -> Situation:
+    """Now and where, as the turn says; the server's clock and UTC where it does not."""
+    now = datetime.now(UTC)
+    if context.HasField("now"):
+        try:
+            now = context.now.ToDatetime(UTC)
+        except (ValueError, OverflowError):
+            now = datetime.min.replace(tzinfo=UTC)
+    if not _FIRST_YEAR <= now.year <= _LAST_YEAR:
+        raise InvalidInput(
+            f"now lies between the years {_FIRST_YEAR} and {_LAST_YEAR}.", reason="OUT_OF_RANGE", field="context.now"
+        )
+    return Situation(now, context.session.time_zone)
+
+
+def _response(understanding: Understanding, info: EngineInfo, pool: str, seconds: float) -> pb.InterpretResponse:
+    """The readings with their provenance; `seconds` is the time it took."""
+    model = _provenance(info, pool, understanding.language)
+    rules = _pooled(_RULES, pool, understanding.language)
+    made = pb.InterpretResponse(
+        texts=understanding.texts,
+        interpretations=[_interpretation(one, understanding, model, rules) for one in understanding.interpretations],
+        out_of_scope_score=understanding.out_of_scope_score,
+        language_code=understanding.language,
+        models=[model, rules],
+    )
+    made.elapsed.FromNanoseconds(round(seconds * 1e9))
+    return made
+
+
+def _act(one: DialogueAct) -> answer_pb2.DialogueAct:
+    kind = answer_pb2.DialogueActType.Value(f"DIALOGUE_ACT_TYPE_{one.act.value}")
+    return answer_pb2.DialogueAct(type=kind, domain=one.domain, confidence=one.confidence)
+
+
+def _provenance(info: EngineInfo, pool: str, language: str) -> provenance_pb2.ModelProvenance:
+    return provenance_pb2.ModelProvenance(
+        model=info.model,
+        digest=info.digest,
+        backend=info.backend,
+        engine=info.engine,
+        pool=pool,
+        locale=language,
+        mode=provenance_pb2.MODEL_MODE_FINETUNED,
+        latency_class=provenance_pb2.LATENCY_CLASS_INTERACTIVE,
+    )
+
+
+def _pooled(template: provenance_pb2.ModelProvenance, pool: str, language: str) -> provenance_pb2.ModelProvenance:
+    made = provenance_pb2.ModelProvenance()
+    made.CopyFrom(template)
+    made.pool, made.locale = pool, language
+    return made
+
+
+def _interpretation(
+    one: Interpretation,
+    understanding: Understanding,
+    model: provenance_pb2.ModelProvenance,
+    rules: provenance_pb2.ModelProvenance,
+) -> understanding_pb2.Interpretation:
+    return understanding_pb2.Interpretation(
+        intent=one.intent,
+        skill_id=one.skill,
+        slots=[_slot(slot) for slot in one.slots],
+        score=one.score,
+        intent_confidence=one.intent_confidence,
+        out_of_scope=one.out_of_scope,
+        hypothesis_index=one.hypothesis,
+        text=understanding.texts[one.hypothesis],
+        models=[model, rules] if one.slots else [model],
+        language_code=understanding.language,
+    )
+
+
+def _slot(slot: Slot) -> understanding_pb2.Slot:
+    return understanding_pb2.Slot(
+        name=slot.name,
+        value=_value(slot.value),
+        text=slot.text,
+        span=text_pb2.TextSpan(start=slot.start, end=slot.end),
+        confidence=slot.confidence,
+        origin=understanding_pb2.SLOT_ORIGIN_SPOKEN,
+        alternatives=[_value(other) for other in slot.alternatives],
+        catalogue_hit=slot.catalogue_hit,
+    )
+
+
+def _value(value: Value) -> value_pb2.Value:
+    made = value_pb2.Value()
+    if isinstance(value, Place):
+        made.place.name, made.place.region, made.place.time_zone = value.name, value.region, value.time_zone
+    elif isinstance(value, Expression):
+        made.expression.infix = value.infix
+        made.expression.spans.add(start=value.start, end=value.end)
+    elif isinstance(value, date):
+        made.date.year, made.date.month, made.date.day = value.year, value.month, value.day
+    else:
+        made.text = value
+    return made

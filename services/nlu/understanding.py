@@ -1,0 +1,102 @@
+"""What goes into and comes out of the interpreter: plain values that know no wire format.
+
+`servicer.py` makes them from requests and turns them into responses; `interpreter.py` and `resolving.py` fill them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from services.nlu.values.arithmetic import Expression
+from services.nlu.values.places import Place
+
+Value = Place | Expression | date | str
+"""A slot's value: free of language where the words could be read, else the words themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One guess at what was said; `confidence` 0 to 1, None if the recogniser gives none."""
+
+    text: str
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Where and when: `now` in any zone, and the user's IANA zone (empty means UTC)."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    time_zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to read.
+
+    Attributes:
+        max_interpretations: at most so many readings.
+        skills: only intents of these skills; empty means all.
+        out_of_scope_threshold: probability from which on out of scope is said first.
+        resolve_values: read typed values; without, every value is text.
+    """
+
+    max_interpretations: int = 5
+    skills: frozenset[str] = frozenset()
+    out_of_scope_threshold: float = 0.5
+    resolve_values: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A piece of information with its words: `text == texts[hypothesis][start:end]`, in code points."""
+
+    name: str
+    value: Value
+    text: str
+    start: int
+    end: int
+    confidence: float
+    alternatives: tuple[Value, ...] = ()
+    catalogue_hit: bool = False
+
+    @property
+    def understood(self) -> bool:
+        """Whether the words were read as a value."""
+        return self.catalogue_hit if isinstance(self.value, Place) else not isinstance(self.value, str)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """One reading. `intent` is empty if out of scope.
+
+    Attributes:
+        score: calibrated probability of the intent times the confidence of its least sure slot.
+        hypothesis: index of the alternative that was read.
+    """
+
+    intent: str
+    score: float
+    intent_confidence: float
+    slots: tuple[Slot, ...]
+    hypothesis: int
+
+    @property
+    def out_of_scope(self) -> bool:
+        return not self.intent
+
+    @property
+    def skill(self) -> str:
+        """First part of the intent's name; empty if out of scope."""
+        return self.intent.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """All readings, best first (never empty), and the texts that their spans count in."""
+
+    texts: tuple[str, ...]
+    interpretations: tuple[Interpretation, ...]
+    out_of_scope_score: float
+    language: str

@@ -48,14 +48,17 @@ def shortlist(
     """
     k = min(k, MAX_CANDIDATES)
     found = [
-        _candidate(hypothesis, skill, understanding, alternatives, context, registry, feedback)
+        _candidate(hypothesis, skill, context, registry)
         for hypothesis, skill in _hypotheses(understanding.interpretations, registry)
     ]
     found.sort(key=lambda candidate: candidate.shortlist_score, reverse=True)
     eligible = [candidate for candidate in found if candidate.eligible]
     out = [candidate for candidate in found if not candidate.eligible]
     beyond = [replace(candidate, rejected=Rejection.NOT_SHORTLISTED) for candidate in eligible[k:]]
-    return (*eligible[:k], *(beyond + out)[:EXPLAINED_REJECTIONS])
+    kept = (*eligible[:k], *(beyond + out)[:EXPLAINED_REJECTIONS])
+    # Features are worked out for those alone that somebody will look at.
+    evidence = _Evidence(understanding, alternatives, context, registry, feedback)
+    return tuple(replace(candidate, features=evidence.features(candidate)) for candidate in kept)
 
 
 def _hypotheses(
@@ -74,29 +77,29 @@ def _hypotheses(
 
 
 def _candidate(
-    hypothesis: Hypothesis,
-    skill: RegisteredSkill,
-    understanding: Understanding,
-    alternatives: Sequence[Alternative],
-    context: TurnContext,
-    registry: SkillRegistry,
-    feedback: FeedbackBook,
+    hypothesis: Hypothesis, skill: RegisteredSkill, context: TurnContext, registry: SkillRegistry
 ) -> Candidate:
     intent = skill.manifest.intent(hypothesis.intent)
     assert intent is not None  # _hypotheses yields no other
     said = {slot.name for slot in hypothesis.slots}
-    missing = tuple(slot.name for slot in intent.slots if slot.required and slot.name not in said)
-    features = _features(hypothesis, understanding, alternatives, context, registry, feedback)
-    features = replace(features, incomplete=1.0 if missing else 0.0)
     return Candidate(
         hypothesis,
         risk=intent.risk,
         side_effects=intent.side_effects,
-        missing_slots=missing,
-        shortlist_score=_score(features),
-        features=features,
+        missing_slots=tuple(slot.name for slot in intent.slots if slot.required and slot.name not in said),
+        shortlist_score=_score(hypothesis, context, registry),
         rejected=_rejection(skill, intent, context, registry),
     )
+
+
+def _score(hypothesis: Hypothesis, context: TurnContext, registry: SkillRegistry) -> float:
+    """Cheap order for the cut to `k`: confidence, with what an open question and the tenant's choice speak for."""
+    score = hypothesis.interpretation.confidence
+    if _answers_prompt(hypothesis, context):
+        score += 0.3
+    if registry.chosen_by(context.profile.tenant, hypothesis.skill_id):
+        score += 0.1
+    return score
 
 
 def _rejection(skill: RegisteredSkill, intent: IntentSpec, context: TurnContext, registry: SkillRegistry) -> Rejection:
@@ -114,34 +117,57 @@ def _rejection(skill: RegisteredSkill, intent: IntentSpec, context: TurnContext,
     return Rejection.NONE
 
 
-def _features(
-    hypothesis: Hypothesis,
-    understanding: Understanding,
-    alternatives: Sequence[Alternative],
-    context: TurnContext,
-    registry: SkillRegistry,
-    feedback: FeedbackBook,
-) -> Features:
-    reading, profile, skill_id = hypothesis.interpretation, context.profile, hypothesis.skill_id
-    heard = alternatives[reading.alternative] if reading.alternative < len(alternatives) else Alternative("")
-    rivals = (other.confidence for other in understanding.interpretations if other.intent != reading.intent)
-    slots = reading.slots
-    return Features(
-        asr_rank=1.0 - 1.0 / (1.0 + reading.alternative),
-        asr_confidence=heard.confidence,
-        intent_confidence=reading.confidence,
-        margin=max(0.0, reading.confidence - max(rivals, default=0.0)),
-        weakest_slot=min((slot.confidence for slot in slots), default=1.0),
-        resolution=reading.resolution,
-        catalogue_hit=1.0 if any(slot.catalogue_hit for slot in slots) else 0.0,
-        carried_slots=sum(slot.carried for slot in slots) / len(slots) if slots else 0.0,
-        same_skill=1.0 if skill_id == context.last_skill else 0.0,
-        answers_prompt=1.0 if _answers_prompt(hypothesis, context) else 0.0,
-        locale_exact=1.0 if registry.speaks(skill_id, profile.locale).exact else 0.0,
-        enabled_by_user=1.0 if registry.chosen_by(profile.tenant, skill_id) else 0.0,
-        used_recently=1.0 if feedback.used_recently(profile.tenant, profile.user_id, skill_id, context.now) else 0.0,
-        feedback=feedback.success(profile.tenant, skill_id, hypothesis.intent),
-    )
+class _Evidence:
+    """Everything that features are made of, for one list."""
+
+    def __init__(
+        self,
+        understanding: Understanding,
+        alternatives: Sequence[Alternative],
+        context: TurnContext,
+        registry: SkillRegistry,
+        feedback: FeedbackBook,
+    ) -> None:
+        self._alternatives = alternatives
+        self._context = context
+        self._registry = registry
+        self._feedback = feedback
+        best: dict[str, float] = {}
+        for reading in understanding.interpretations:
+            best[reading.intent] = max(reading.confidence, best.get(reading.intent, 0.0))
+        self._best_intents = sorted(best.items(), key=lambda item: item[1], reverse=True)[:2]
+
+    def features(self, candidate: Candidate) -> Features:
+        """What the ranker will see of a candidate."""
+        hypothesis = candidate.hypothesis
+        reading, slots, skill_id = hypothesis.interpretation, hypothesis.slots, hypothesis.skill_id
+        context, profile, registry = self._context, self._context.profile, self._registry
+        recent = self._feedback.used_recently(profile.tenant, profile.user_id, skill_id, context.now)
+        return Features(
+            asr_rank=1.0 - 1.0 / (1.0 + reading.alternative),
+            asr_confidence=self._heard(reading).confidence,
+            intent_confidence=reading.confidence,
+            margin=max(0.0, reading.confidence - self._rival(reading)),
+            incomplete=1.0 if candidate.missing_slots else 0.0,
+            weakest_slot=min((slot.confidence for slot in slots), default=1.0),
+            resolution=reading.resolution,
+            catalogue_hit=1.0 if any(slot.catalogue_hit for slot in slots) else 0.0,
+            carried_slots=sum(slot.carried for slot in slots) / len(slots) if slots else 0.0,
+            same_skill=1.0 if skill_id == context.last_skill else 0.0,
+            answers_prompt=1.0 if _answers_prompt(hypothesis, context) else 0.0,
+            locale_exact=1.0 if registry.speaks(skill_id, profile.locale).exact else 0.0,
+            enabled_by_user=1.0 if registry.chosen_by(profile.tenant, skill_id) else 0.0,
+            used_recently=1.0 if recent else 0.0,
+            feedback=self._feedback.success(profile.tenant, skill_id, hypothesis.intent),
+        )
+
+    def _heard(self, reading: Interpretation) -> Alternative:
+        known = reading.alternative < len(self._alternatives)
+        return self._alternatives[reading.alternative] if known else Alternative("")
+
+    def _rival(self, reading: Interpretation) -> float:
+        """Confidence of the best reading with another intent."""
+        return next((confidence for intent, confidence in self._best_intents if intent != reading.intent), 0.0)
 
 
 def _answers_prompt(hypothesis: Hypothesis, context: TurnContext) -> bool:
@@ -149,8 +175,3 @@ def _answers_prompt(hypothesis: Hypothesis, context: TurnContext) -> bool:
     return pending is not None and any(
         (asked.skill_id, asked.intent) == (hypothesis.skill_id, hypothesis.intent) for asked in pending.about
     )
-
-
-def _score(features: Features) -> float:
-    """Cheap order for the cut to `k`: confidence, with what an open question and the user's choice speak for."""
-    return features.intent_confidence + 0.3 * features.answers_prompt + 0.1 * features.enabled_by_user

@@ -124,7 +124,8 @@ class Conversation:
         self._next = _Next()
         self._origin: tuple[float, float] | None = None
         self._used = False
-        self._failure: AntiphonError | None = None
+        self._failure: BaseException | None = None
+        self._closing: asyncio.Future[None] | None = None
         self.resume_token = ""
         self.sequence = 0
         self.received_audio = 0.0
@@ -152,6 +153,8 @@ class Conversation:
                 await pump
         finally:
             pump.cancel()
+            if self._closing is not None:
+                self._closing.cancel()
             await self._abandon()
             await asyncio.gather(pump, return_exceptions=True)
 
@@ -294,18 +297,17 @@ class Conversation:
         )
         started = TurnStarted(turn_id, turn_type, number, key, audio_offset)
         self._running = _Running(turn, asyncio.create_task(self._carry_out(turn, claim, started)))
+        self._running.task.add_done_callback(self._turn_is_over)
+
+    def _turn_is_over(self, task: asyncio.Task[None]) -> None:
+        """A conversation of one turn is over with it; so is one whose turn failed beyond itself."""
+        if task.cancelled():
+            return
+        self._failure = task.exception()
+        if self._failure is not None or not self._next.wanted:
+            self._closing = asyncio.ensure_future(self._events.put(None))
 
     async def _carry_out(self, turn: Turn, claim: TurnClaim, started: TurnStarted) -> None:
-        try:
-            await self._whole_turn(turn, claim, started)
-        except AntiphonError as error:  # not of the turn but of the session: it cannot go on here
-            self._failure = error
-            await self._events.put(None)
-            return
-        if not self._next.wanted:
-            await self._events.put(None)  # a conversation of one turn is over with it
-
-    async def _whole_turn(self, turn: Turn, claim: TurnClaim, started: TurnStarted) -> None:
         await self._emit(started)
         try:
             await claim.claim()

@@ -188,7 +188,7 @@ def _intent(skill_id: str, message: manifest_pb2.IntentDefinition) -> IntentSpec
         slots=tuple(_slot(slot) for slot in message.slots),
         phrases={p.language_code: tuple(p.phrases) for p in message.phrases},
         # What a manifest leaves open is taken for the worse: a skill must say that it changes nothing.
-        risk=risks.get(message.risk, Risk.MEDIUM),
+        risk=risks.get(message.risk, Risk.HIGH),
         side_effects=message.side_effect != manifest_pb2.SIDE_EFFECT_NONE,
         ask_first=message.can_fulfill,
         needs_screen=message.requires_display,

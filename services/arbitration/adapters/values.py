@@ -98,9 +98,8 @@ def to_interpretation(value: Interpretation) -> understanding_pb2.Interpretation
     message.intent_confidence = value.confidence
     message.hypothesis_index = value.alternative
     message.text = value.text
-    del message.slots[:]
-    for slot in value.slots:
-        message.slots.append(_to_slot(slot))
+    if not value.wire:
+        message.slots.extend(map(_to_slot, value.slots))
     return message
 
 
@@ -108,7 +107,7 @@ def _from_slot(message: understanding_pb2.Slot) -> Slot:
     return Slot(
         name=message.name,
         text=message.text,
-        typed=message.SerializeToString(),
+        typed=message.value.SerializeToString(deterministic=True),
         confidence=message.confidence,
         catalogue_hit=message.catalogue_hit,
         carried=message.origin == understanding_pb2.SLOT_ORIGIN_CARRIED_OVER,
@@ -116,11 +115,11 @@ def _from_slot(message: understanding_pb2.Slot) -> Slot:
 
 
 def _to_slot(value: Slot) -> understanding_pb2.Slot:
-    message = understanding_pb2.Slot.FromString(value.typed)
-    message.name = value.name
-    message.text = value.text
-    message.confidence = value.confidence
-    message.catalogue_hit = value.catalogue_hit
+    message = understanding_pb2.Slot(
+        name=value.name, text=value.text, confidence=value.confidence, catalogue_hit=value.catalogue_hit
+    )
+    if value.typed:
+        message.value.ParseFromString(value.typed)
     if value.carried:
         message.origin = understanding_pb2.SLOT_ORIGIN_CARRIED_OVER
     return message
@@ -142,6 +141,8 @@ def to_turn_context(context: TurnContext) -> context_pb2.TurnContext:
     )
     for turn in context.state.past:
         message.past_turns.append(_past_turn(turn))
+    if context.state.pending is not None and context.state.pending.wire:
+        message.pending_prompt.ParseFromString(context.state.pending.wire)
     return message
 
 

@@ -223,6 +223,22 @@ def test_a_new_profile_never_changes_the_tenant() -> None:
         run(explain("globex"))
 
 
+class Defective(PlainDialogue):
+    """A part with a bug."""
+
+    def respond(self, ask: DialogueAsk, context: TurnContext) -> AsyncIterator[DialogueEvent]:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("items", [(Typed("hello"), Wait(1e6)), (Typed("hello"), End())])
+def test_a_defect_ends_the_stream_and_does_not_hang_it(items: tuple[Item, ...]) -> None:
+    async def scenario() -> None:
+        await Talk(SmallHouse(dialogue=Defective()))(*items)
+
+    with pytest.raises(ZeroDivisionError):
+        run(scenario())
+
+
 # --- interruptions -------------------------------------------------------------------------------------------------
 LONG = {"clock": ScriptedSkill(says(*["word "] * 1000, after=0.1))}
 

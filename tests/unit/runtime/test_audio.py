@@ -119,7 +119,7 @@ def test_a_stream_that_ends_within_a_sample_is_refused() -> None:
         ("LINEAR16", 0, 1, "config.audio.sample_rate_hertz"),
         ("LINEAR16", 7_999, 1, "config.audio.sample_rate_hertz"),
         ("MULAW", 96_000, 1, "config.audio.sample_rate_hertz"),
-        ("ALAW", 8_000, 2, "config.audio.channels"),
+        ("ALAW", 8_000, 2, "config.audio.channel_count"),
     ],
 )
 def test_unsupported_formats_are_refused_with_what_is_supported(

@@ -1,0 +1,83 @@
+"""Wires the recognition service; `services/registry.py` names its `SPEC`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from antiphon.asr.v1 import recognition_pb2
+from antiphon.types.v1 import audio_pb2, capability_pb2, provenance_pb2
+from services.asr.engines.pocketsphinx import PocketsphinxEngine
+from services.asr.engines.protocol import EngineModel
+from services.asr.recognizer import Recognizer
+from services.asr.servicer import SpeechRecognitionServicer
+from services.asr.settings import AsrSettings
+from services.runtime.inference import ModelStore
+from services.runtime.settings import load
+from services.runtime.spec import Application, Runtime, ServiceSpec
+
+SERVICE = recognition_pb2.DESCRIPTOR.services_by_name["SpeechRecognitionService"]
+
+_ENCODINGS = (
+    audio_pb2.AUDIO_ENCODING_LINEAR16,
+    audio_pb2.AUDIO_ENCODING_MULAW,
+    audio_pb2.AUDIO_ENCODING_ALAW,
+)
+_FEATURES = (
+    "biasing.phrases",
+    "endpointing",
+    "finalize",
+    "interim_results",
+    "max_alternatives",
+    "speech_activity",
+    "words",
+)
+_NOTES = (
+    "pocketsphinx with small n-gram models: it serves the commands it was made for, not dictation; see the cards.",
+    "Biasing chooses among the 30 best guesses; words outside of the model's dictionary are reported as unmatched.",
+    "Confidence is the decoder's posterior, not calibrated. display_text is spoken_text.",
+    "Speech of 8 kHz is accepted, but the acoustic models were trained on 16 kHz.",
+    "Without effect: eager_threshold, adapt_dialect, compute_budget, rescore, latency_class, pronunciation of phrases.",
+)
+
+
+async def build(runtime: Runtime) -> Application:
+    """Start the engine's processes and put the service together."""
+    settings = load(AsrSettings, runtime.options, "ANTIPHON_ASR")
+    store = ModelStore.with_bundled(Path(__file__).parent / "models")
+    definitions = {locale: store.get(model) for locale, model in settings.models.items()}
+    loaded = {definition.id: definition for definition in definitions.values()}
+    engine = PocketsphinxEngine(tuple(loaded.values()), settings.workers or None)
+    await engine.start()
+    recognizer = Recognizer(engine, {locale: found.id for locale, found in definitions.items()}, settings)
+    servicer = SpeechRecognitionServicer(recognizer, runtime.pool, runtime.limits)
+
+    async def describe() -> capability_pb2.DescribeResponse:
+        return capability_pb2.DescribeResponse(
+            models=[_model(model, engine) for model in engine.models],
+            locales=recognizer.locales,
+            input_formats=[audio_pb2.AudioFormat(encoding=encoding) for encoding in _ENCODINGS],
+            features=_FEATURES,
+            notes=_NOTES,
+        )
+
+    async def check() -> None:
+        engine.check()
+
+    return Application({SERVICE.full_name: servicer}, describe, check, engine.close)
+
+
+def _model(model: EngineModel, engine: PocketsphinxEngine) -> capability_pb2.ModelInfo:
+    return capability_pb2.ModelInfo(
+        model=model.id,
+        digest=f"sha256:{model.digest}",
+        licence=model.licence,
+        locales=model.locales,
+        backend=engine.backend,
+        engine=engine.name,
+        mode=provenance_pb2.MODEL_MODE_FINETUNED,
+        description=model.description,
+        size_bytes=model.size_bytes,
+    )
+
+
+SPEC = ServiceSpec(capability="asr", services=(SERVICE,), build=build)

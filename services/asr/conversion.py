@@ -1,0 +1,169 @@
+"""Values of the contract <-> values of the domain, one function each; `servicer.py` calls them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+from google.protobuf.duration_pb2 import Duration
+
+from antiphon.asr.v1 import recognition_pb2 as pb
+from antiphon.types.v1 import audio_pb2, provenance_pb2, speech_pb2, text_pb2
+from services.asr.events import Alternative, BiasingReport, Endpoint, Final, Partial, SpeechActivity
+from services.asr.requests import Endpointing, EndpointingUpdate, Phrase, SessionConfig
+from services.runtime.audio import AudioFormat
+from services.runtime.errors import FailedPrecondition, InvalidInput
+
+_ENCODING = "AUDIO_ENCODING_"
+
+
+def duration(seconds: float) -> Duration:
+    value = Duration()
+    value.FromNanoseconds(round(seconds * 1e9))
+    return value
+
+
+# Requests
+
+
+def session_config(config: pb.RecognitionConfig, model: str, defaults: Endpointing) -> SessionConfig:
+    """Raises InvalidInput for values out of range, FailedPrecondition for what no engine here does."""
+    options = config.options
+    _check_served(options)
+    return SessionConfig(
+        model=model,
+        format=audio_format(config.format),
+        max_alternatives=options.max_alternatives or 1,
+        interim=options.interim_results,
+        words=options.words,
+        speech_activity=options.speech_activity,
+        endpointing=endpointing_update(options.endpointing).applied_to(defaults),
+        phrases=phrases(options.biasing),
+    )
+
+
+def audio_format(given: audio_pb2.AudioFormat) -> AudioFormat:
+    known = given.encoding in audio_pb2.AudioEncoding.values()
+    encoding = audio_pb2.AudioEncoding.Name(given.encoding).removeprefix(_ENCODING) if known else "unknown"
+    return AudioFormat.parse(encoding, given.sample_rate_hertz, given.channel_count, field="config.format")
+
+
+def endpointing_update(given: speech_pb2.EndpointingConfig) -> EndpointingUpdate:
+    """The two flags have no presence in the contract: they are taken as they stand."""
+
+    def seconds(name: Literal["start_timeout", "end_silence", "max_length"]) -> float | None:
+        return getattr(given, name).ToNanoseconds() / 1e9 if given.HasField(name) else None
+
+    return EndpointingUpdate(
+        start_timeout=seconds("start_timeout"),
+        end_silence=seconds("end_silence"),
+        max_length=seconds("max_length"),
+        sensitivity=given.sensitivity if given.HasField("sensitivity") else None,
+        continuous=given.continuous,
+        client_only=given.client_only,
+    )
+
+
+def phrases(given: speech_pb2.BiasingConfig) -> tuple[Phrase, ...]:
+    return tuple(Phrase(unicodedata.normalize("NFC", phrase.text), phrase.boost) for phrase in given.phrases)
+
+
+def unknown_catalogues(given: speech_pb2.BiasingConfig) -> tuple[str, ...]:
+    """No catalogue is known here, so all of them."""
+    return tuple(given.catalogues)
+
+
+def _check_served(options: pb.RecognitionOptions) -> None:
+    if options.HasField("compute_budget") and not 0.0 <= options.compute_budget <= 1.0:
+        raise InvalidInput(
+            "compute_budget must be from 0 to 1", reason="COMPUTE_BUDGET_OUT_OF_RANGE", field="options.compute_budget"
+        )
+    for name, asked in (
+        ("multi_speaker", options.HasField("multi_speaker")),
+        ("profanity_filter", options.profanity_filter),
+    ):
+        if asked:
+            raise FailedPrecondition(
+                f"no model of this pool serves {name}", reason="FEATURE_MISSING", field=f"options.{name}"
+            )
+
+
+# Responses
+
+
+def result(
+    event: Partial | Final, locale: str, models: Sequence[provenance_pb2.ModelProvenance]
+) -> pb.RecognitionResult:
+    message = pb.RecognitionResult(
+        revision=event.revision,
+        start_offset=duration(event.start),
+        result_end_offset=duration(event.end),
+        language_code=locale,
+        utterance_index=event.utterance,
+        models=models,
+    )
+    if isinstance(event, Partial):
+        message.alternatives.append(alternative(Alternative(event.text)))
+        message.stability = event.stability
+        message.stable_prefix_code_points = event.stable_prefix
+    else:
+        message.alternatives.extend(alternative(each) for each in event.alternatives)
+        message.is_final = True
+        message.stability = 1.0
+        message.stable_prefix_code_points = len(event.alternatives[0].text) if event.alternatives else 0
+    return message
+
+
+def alternative(given: Alternative) -> speech_pb2.SpeechAlternative:
+    """Spoken and display text are the same: nothing here formats text yet."""
+    message = speech_pb2.SpeechAlternative(
+        spoken_text=given.text,
+        display_text=given.text,
+        confidence=given.confidence,
+        acoustic_score=given.acoustic_score,
+        language_score=given.language_score,
+    )
+    at = 0
+    for word in given.words:
+        message.words.append(
+            speech_pb2.Word(
+                text=word.text,
+                start_offset=duration(word.start),
+                end_offset=duration(word.end),
+                confidence=word.confidence,
+                span=text_pb2.TextSpan(start=at, end=at + len(word.text)),
+            )
+        )
+        at += len(word.text) + 1
+    return message
+
+
+def endpoint(event: Endpoint) -> speech_pb2.EndpointEvent:
+    message = speech_pb2.EndpointEvent(
+        reason=speech_pb2.EndpointReason.Value(f"ENDPOINT_REASON_{event.reason}"),
+        decided_offset=duration(event.decided),
+        utterance_index=event.utterance,
+    )
+    if event.speech_start is not None and event.speech_end is not None:
+        message.speech_start_offset.CopyFrom(duration(event.speech_start))
+        message.speech_end_offset.CopyFrom(duration(event.speech_end))
+    return message
+
+
+def speech_activity(event: SpeechActivity) -> speech_pb2.SpeechActivity:
+    return speech_pb2.SpeechActivity(
+        is_speech=event.is_speech, offset=duration(event.offset), level_dbfs=event.level_dbfs
+    )
+
+
+def biasing_report(event: BiasingReport | None, unknown: Sequence[str]) -> speech_pb2.BiasingReport:
+    """What became of the phrases, and of the catalogues that are unknown."""
+    heard = event.unmatched if event else ()
+    return speech_pb2.BiasingReport(
+        accepted_count=event.accepted if event else 0,
+        unmatched=[
+            *(speech_pb2.UnmatchedPhrase(text=each.text, reason=each.reason, words=each.words) for each in heard),
+            *(speech_pb2.UnmatchedPhrase(text=name, reason="UNKNOWN_CATALOGUE") for name in unknown),
+        ],
+    )

@@ -1,0 +1,1 @@
+"""The ways to recognise speech. `protocol.py` says what one must do."""

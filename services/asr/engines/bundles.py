@@ -1,0 +1,72 @@
+"""Where a pocketsphinx model's files are; read by the worker and by `pocketsphinx.py`.
+
+A bundle is a `model.yaml` as everywhere (`services/runtime/inference.py`), without tensors, with these parameters:
+
+    acoustic_model, language_model, dictionary: paths beside model.yaml; `wheel:…` for files of the pocketsphinx wheel
+    decoder: further settings of pocketsphinx
+    feature_mean: where an utterance's cepstral mean starts, see `pocketsphinx_decoder.py`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.runtime.errors import FailedPrecondition
+from services.runtime.inference import ModelDefinition
+
+_WHEEL = "wheel:"
+
+
+@dataclass(frozen=True)
+class PocketsphinxBundle:
+    """One model, its files found and its digest compared."""
+
+    definition: ModelDefinition
+    acoustic_model: Path
+    language_model: Path
+    dictionary: Path
+    decoder: Mapping[str, bool | int | float | str]
+    feature_mean: tuple[float, ...]
+
+    @classmethod
+    def open(cls, definition: ModelDefinition) -> PocketsphinxBundle:
+        """Raises FailedPrecondition `MODEL_MISSING`, `MODEL_DIGEST_MISMATCH` or `MODEL_DEFINITION_INVALID`."""
+        given = definition.parameters
+        try:
+            paths = [_path(definition, given[key]) for key in ("acoustic_model", "language_model", "dictionary")]
+            mean = tuple(float(value) for value in given["feature_mean"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise FailedPrecondition(
+                f"the definition of {definition.id} lacks a parameter of pocketsphinx: {error}",
+                reason="MODEL_DEFINITION_INVALID",
+            ) from None
+        for path in paths:
+            if not path.exists():
+                raise FailedPrecondition(f"a file of {definition.id} is missing: {path.name}", reason="MODEL_MISSING")
+        with paths[1].open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != definition.sha256:
+                raise FailedPrecondition(
+                    f"{paths[1].name} of {definition.id} is not the file its definition was signed off with",
+                    reason="MODEL_DIGEST_MISMATCH",
+                )
+        return cls(definition, paths[0], paths[1], paths[2], dict(given.get("decoder", {})), mean)
+
+    @property
+    def size_bytes(self) -> int:
+        acoustic = sum(file.stat().st_size for file in self.acoustic_model.iterdir())
+        return acoustic + self.language_model.stat().st_size + self.dictionary.stat().st_size
+
+
+def _path(definition: ModelDefinition, value: str) -> Path:
+    if not value.startswith(_WHEEL):
+        return definition.path.parent / value
+    spec = importlib.util.find_spec("pocketsphinx")
+    if spec is None or spec.origin is None:
+        raise FailedPrecondition(
+            "the engine pocketsphinx is not installed: pip install antiphon[asr]", reason="ENGINE_MISSING"
+        )
+    return Path(spec.origin).parent / "model" / value.removeprefix(_WHEEL)

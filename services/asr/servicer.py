@@ -1,0 +1,208 @@
+"""`antiphon.asr.v1.SpeechRecognitionService`: from messages to the domain and back, nothing else.
+
+Served by the runtime as `app.py` declares it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+
+from antiphon.asr.v1 import recognition_pb2 as pb
+from antiphon.types.v1 import provenance_pb2, session_pb2
+from services.asr.conversion import (
+    biasing_report,
+    duration,
+    endpoint,
+    endpointing_update,
+    phrases,
+    result,
+    session_config,
+    speech_activity,
+    unknown_catalogues,
+)
+from services.asr.events import BiasingReport, Endpoint, Event, Final, Partial, SpeechActivity
+from services.asr.recognizer import Recognizer, RecognizerSession, Selection
+from services.runtime.admission import Limits
+from services.runtime.calls import Call
+from services.runtime.errors import InvalidInput, NotFound
+
+_ACKNOWLEDGE_EVERY_S = 1.0
+_Response = pb.StreamingRecognizeResponse
+
+
+class SpeechRecognitionServicer:
+    """One per replica.
+
+    Args:
+        recognizer: with its engine started.
+        pool: name of the pool, for provenance.
+        limits: of the replica, told to clients when a session starts.
+    """
+
+    def __init__(self, recognizer: Recognizer, pool: str, limits: Limits) -> None:
+        self._recognizer = recognizer
+        self._pool = pool
+        self._limits = limits
+
+    async def Recognize(self, request: pb.RecognizeRequest, call: Call) -> pb.RecognizeResponse:
+        selection = self._select(request.config)
+        config = session_config(request.config, selection.model.id, self._recognizer.endpointing)
+        if not request.audio:
+            raise InvalidInput("there is no audio", reason="NO_AUDIO", field="audio")
+        events, stats = await self._recognizer.transcribe(config, request.audio)
+        models = [self._provenance(selection)]
+        results = [result(event, selection.locale, models) for event in events if isinstance(event, Final)]
+        reports = [event for event in events if isinstance(event, BiasingReport)]
+        unknown = unknown_catalogues(request.config.options.biasing)
+        return pb.RecognizeResponse(
+            results=results,
+            biasing_report=biasing_report(reports[0] if reports else None, unknown) if reports or unknown else None,
+            stats=pb.RecognitionStats(
+                audio_duration=duration(config.format.seconds(len(request.audio))),
+                speech_duration=duration(stats.speech_seconds),
+                cpu_time=duration(stats.cpu_seconds),
+                utterance_count=len(results),
+                models=models,
+            ),
+        )
+
+    async def StreamingRecognize(
+        self, requests: AsyncIterator[pb.StreamingRecognizeRequest], call: Call
+    ) -> AsyncGenerator[_Response, None]:
+        first = await anext(requests, None)
+        if first is None or first.WhichOneof("request") != "config":
+            raise InvalidInput("the first message must be config", reason="CONFIG_MISSING", field="config")
+        if first.config.resume_token:
+            raise NotFound("there is no session to resume", reason="RESUME_TOKEN_UNKNOWN", field="resume_token")
+        asked = first.config.config
+        selection = self._select(asked)
+        config = session_config(asked, selection.model.id, self._recognizer.endpointing)
+        session, events = await self._recognizer.open(config)
+        stream = _Stream(session, selection.locale, [self._provenance(selection)])
+        try:
+            yield stream.stamped(_Response(session_started=self._started(stream)))
+            for response in stream.responses(events, unknown_catalogues(asked.options.biasing)):
+                yield response
+            async with aclosing(stream.answer(requests, call)) as responses:
+                async for response in responses:
+                    yield response
+        finally:
+            await session.close()
+
+    def _select(self, config: pb.RecognitionConfig) -> Selection:
+        return self._recognizer.select(config.language_codes, config.options.model)
+
+    def _started(self, stream: _Stream) -> session_pb2.SessionStarted:
+        return session_pb2.SessionStarted(
+            session_id=uuid.uuid4().hex,
+            max_duration=duration(self._limits.session_s),
+            idle_timeout=duration(self._limits.idle_s),
+            language_code=stream.locale,
+            models=stream.models,
+        )
+
+    def _provenance(self, selection: Selection) -> provenance_pb2.ModelProvenance:
+        return provenance_pb2.ModelProvenance(
+            model=selection.model.id,
+            digest=f"sha256:{selection.model.digest}",
+            backend=self._recognizer.engine.backend,
+            engine=self._recognizer.engine.name,
+            pool=self._pool,
+            locale=selection.locale,
+            mode=provenance_pb2.MODEL_MODE_FINETUNED,
+        )
+
+
+class _Stream:
+    """The conversation on one StreamingRecognize after its config."""
+
+    def __init__(
+        self, session: RecognizerSession, locale: str, models: Sequence[provenance_pb2.ModelProvenance]
+    ) -> None:
+        self.locale = locale
+        self.models = models
+        self._session = session
+        self._acknowledged = 0.0
+        self._utterances = 0
+
+    async def answer(
+        self, requests: AsyncIterator[pb.StreamingRecognizeRequest], call: Call
+    ) -> AsyncGenerator[_Response, None]:
+        async for request in requests:
+            events: list[Event] = []
+            unknown: tuple[str, ...] = ()
+            ended = False
+            match request.WhichOneof("request"):
+                case "audio":
+                    events = await self._session.feed(request.audio)
+                    call.received_audio_s = self._session.received_s
+                case "control":
+                    events = await self._control(request.control)
+                    unknown = unknown_catalogues(request.control.update_biasing)
+                case "end_of_audio":
+                    events, ended = await self._session.finish(), True
+                case "config":
+                    raise InvalidInput("config may come only once", reason="CONFIG_TWICE", field="config")
+                case _:
+                    raise InvalidInput("the message has no request that is known here", reason="MESSAGE_EMPTY")
+            if self._session.is_over and not ended:
+                events += await self._session.finish()
+                ended = True
+            for response in self.responses(events, unknown):
+                yield response
+            if ended:
+                yield self.stamped(_Response(stats=self._stats()))
+                return
+        raise InvalidInput("the stream closed without end_of_audio: cancelled", reason="END_MISSING")
+
+    def responses(self, events: Iterable[Event], unknown: Sequence[str] = ()) -> list[_Response]:
+        """One message per event; an acknowledgement when there is nothing else for a second."""
+        messages = [self._response(event, unknown) for event in events]
+        if unknown and not any(message.HasField("biasing_report") for message in messages):
+            messages.append(_Response(biasing_report=biasing_report(None, unknown)))
+        received = self._session.received_s
+        if not messages and received - self._acknowledged >= _ACKNOWLEDGE_EVERY_S:
+            messages.append(_Response(audio_acknowledged=session_pb2.AudioAcknowledged()))
+        if messages:
+            self._acknowledged = received
+        return [self.stamped(message) for message in messages]
+
+    def stamped(self, message: _Response) -> _Response:
+        message.received_audio_offset.CopyFrom(duration(self._session.received_s))
+        return message
+
+    async def _control(self, control: pb.RecognitionControl) -> list[Event]:
+        match control.WhichOneof("control"):
+            case "finalize":
+                return await self._session.finalize()
+            case "update_biasing":
+                return await self._session.update_biasing(phrases(control.update_biasing))
+            case "update_endpointing":
+                return await self._session.update_endpointing(endpointing_update(control.update_endpointing))
+            case _:
+                raise InvalidInput("the control is empty", reason="MESSAGE_EMPTY", field="control")
+
+    def _response(self, event: Event, unknown: Sequence[str]) -> _Response:
+        match event:
+            case Final() | Partial():
+                self._utterances += isinstance(event, Final)
+                return _Response(result=result(event, self.locale, self.models))
+            case Endpoint():
+                return _Response(endpoint=endpoint(event))
+            case SpeechActivity():
+                return _Response(speech_activity=speech_activity(event))
+            case BiasingReport():
+                return _Response(biasing_report=biasing_report(event, unknown))
+        raise TypeError(f"{type(event).__name__} is no event for a client")
+
+    def _stats(self) -> pb.RecognitionStats:
+        stats = self._session.stats
+        return pb.RecognitionStats(
+            audio_duration=duration(self._session.received_s),
+            speech_duration=duration(stats.speech_seconds),
+            cpu_time=duration(stats.cpu_seconds),
+            utterance_count=self._utterances,
+            models=self.models,
+        )

@@ -1,0 +1,52 @@
+"""Settings of the recognition service; `app.py` reads them once with `runtime.settings.load`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+def _english_commands() -> Mapping[str, str]:
+    return {"en": "antiphon/en-commands"}
+
+
+@dataclass(frozen=True)
+class AsrSettings:
+    """What an operator may change.
+
+    Attributes:
+        models: language tag -> model, as `publisher/name` or `publisher/name@version`. A pool for dictation has
+            `{en: cmusphinx/en-dictation}`; bundles of one's own lie in `$ANTIPHON_MODELS`.
+        workers: processes that decode; 0 means one per core that this process may use. One decodes about 20 people
+            who speak at once with the commands model, about 8 with the dictation model.
+        request_ms: audio sent to a worker at once; smaller messages are collected. Less costs CPU, more costs latency.
+        slice_ms: most audio in one request: a long message must not hold up the worker's other sessions.
+        start_timeout: default wait for speech, seconds.
+        end_silence: default silence that ends an utterance, seconds.
+        max_length: default longest utterance, seconds; bounds memory and CPU on endless noise.
+        max_recording: longest audio of the unary Recognize, seconds.
+    """
+
+    models: Mapping[str, str] = field(default_factory=_english_commands)
+    workers: int = 0
+    request_ms: int = 60
+    slice_ms: int = 240
+    start_timeout: float = 10.0
+    end_silence: float = 0.5
+    max_length: float = 30.0
+    max_recording: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise ValueError("models must name at least one language and its model")
+        for name, low, high in (
+            ("workers", 0, 256),
+            ("request_ms", 10, 1_000),
+            ("slice_ms", 20, 1_000),
+            ("start_timeout", 0.5, 60.0),
+            ("end_silence", 0.1, 5.0),
+            ("max_length", 1.0, 300.0),
+            ("max_recording", 1.0, 600.0),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be from {low} to {high}, not {getattr(self, name)}")

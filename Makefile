@@ -71,7 +71,7 @@ train-setup: ## Make the environment of the training recipes in build/train
 
 .PHONY: demo
 demo: setup ## Start the platform, run one spoken turn, stop (WAV=file, MIC=1, LOCALE=tag)
-	@$(BIN)/python -m antiphon.demo $(if $(WAV),--wav "$(WAV)") $(if $(MIC),--microphone) \
+	@$(BIN)/python -m services.demo $(if $(WAV),--wav "$(WAV)") $(if $(MIC),--microphone) \
 		$(if $(LOCALE),--locale "$(LOCALE)")
 
 .PHONY: bench

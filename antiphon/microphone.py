@@ -82,6 +82,11 @@ class Microphone:
             self._heard.put_nowait(chunk)
 
 
+def check() -> None:
+    """Raises MicrophoneMissing if there is nothing to reach a microphone with."""
+    _sounddevice()
+
+
 def _sounddevice() -> Any:
     try:
         return importlib.import_module("sounddevice")

@@ -11,10 +11,8 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,35 +30,11 @@ from services.runtime.deployment import RayPlatform
 from services.runtime.errors import AntiphonError, FailedPrecondition, NotFound
 from services.runtime.platform import PlatformSettings, PoolSettings, read
 from services.runtime.pools import PoolDirectory
+from services.stopping import SIGNALS, Stop
 from services.terminal import Terminal
 
 OK, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
 STOP_TIMEOUT_S = 60.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Stop:
-    """Whether a signal asked the platform to stop.
-
-    It is asked at places of ours: an exception thrown into Ray's calls would abort the process.
-    """
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-
-    def listen(self) -> None:
-        """Takes the signals over; once more after Ray has started, which puts a handler of its own in place."""
-        for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has the hangup ignored
-                signal.signal(number, lambda _number, _frame: self._asked.set())
-
-    def is_asked(self) -> bool:
-        """True after the first signal."""
-        return self._asked.is_set()
-
-    def wait(self) -> None:
-        """Returns at the first signal."""
-        self._asked.wait()
 
 
 # --- up ---------------------------------------------------------------------------------------------------------------
@@ -175,7 +149,7 @@ def _serve_grpc(settings: PlatformSettings, run: Run, terminal: Terminal) -> Non
         specs = {pool.capability: load_spec(CAPABILITIES[pool.capability]) for pool in settings.pools}
         async with GrpcPlatform(settings, specs) as platform:
             stop = asyncio.Event()
-            for number in _SIGNALS:
+            for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             run.write(_state("grpc", platform.target, began, platform.directory))
             terminal.progress(_serving_line("grpc", platform.target))

@@ -98,8 +98,8 @@ class Network:
             np.take_along_axis(d_h2, s["h2"].argmax(axis=1)[:, None, :], 1) + d_pooled[:, None, :hidden],
             axis=1,
         )
-        d_a2 = d_h2 * (s["a2"] > 0)
-        d_h1 = (d_h2 + _unwindow(d_a2 @ w["conv2"].T)) * (s["h1"] > 0)
+        d_a2: Array = np.asarray(d_h2 * (s["a2"] > 0), np.float32)
+        d_h1: Array = np.asarray((d_h2 + _unwindow(d_a2 @ w["conv2"].T)) * (s["h1"] > 0), np.float32)
         d_x = _unwindow(d_h1 @ w["conv1"].T) + (d_pooled[:, hidden:] / s["length"])[:, None, :]
         d_x = d_x * s["mask"] * s["drop"]
         gradients = {

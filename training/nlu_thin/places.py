@@ -40,7 +40,7 @@ def build() -> dict[str, list[Reading]]:
         if all(reading[2] != other[2] or not reading[2] for other in found):
             found.append(reading)
     for code in Locale.parse("en").territories:
-        _add_alternatives(table, code, zones)
+        _add_alternatives(table, str(code), zones)
     return {name: readings[: _ALTERNATIVES + 1] for name, readings in sorted(table.items()) if name}
 
 

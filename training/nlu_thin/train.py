@@ -71,8 +71,8 @@ def main() -> None:
     calibration = Encoded(corpus.calibration)
     divisor = temperature(intent_logits(network, calibration), calibration.intents)
     report = evaluate(corpus, network, divisor, arguments.seed)
-    report["seconds"] = round(time.monotonic() - started)
     print(json.dumps(report, indent=2))
+    print(f"{time.monotonic() - started:.0f} s")
     if not arguments.dry_run:
         write_bundle(network, divisor, report)
 

@@ -38,6 +38,14 @@ class Limits:
     notice_s: float = 10.0
     session_bytes: int = 64 * 1024 * 1024
 
+    def __post_init__(self) -> None:
+        for name in ("max_sessions", "max_unary", "idle_s", "session_s", "session_bytes"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0")
+        for name in ("max_sessions_per_tenant", "notice_s"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
+
 
 class Admission:
     """Counts what is open and refuses the rest, without waiting."""

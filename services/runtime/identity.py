@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from services.runtime.errors import FailedPrecondition, Unauthenticated
 
@@ -20,6 +22,8 @@ INTERNAL_TOKEN = "x-antiphon-internal"  # noqa: S105 - the name of a header
 TENANT = "x-antiphon-tenant"
 USER = "x-antiphon-user"
 SCOPES = "x-antiphon-scopes"
+# Names travel in metadata, which is ASCII, and become keys of stored state.
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class Identity:
             return self._forwarded(token, metadata)
         if not self.keys:
             return LOCAL
-        key = metadata.get("x-api-key") or metadata.get("authorization", "").removeprefix("Bearer ").strip()
+        scheme, _, token = metadata.get("authorization", "").partition(" ")
+        key = metadata.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
         if not key:
             raise Unauthenticated(
                 "no API key: send metadata 'authorization: Bearer <key>' or 'x-api-key: <key>'",
@@ -100,16 +105,30 @@ def load_keys(path: Path) -> dict[str, Principal]:
     """
     try:
         entries = json.loads(path.read_text())
-        return {
-            name.removeprefix("sha256:") if name.startswith("sha256:") else digest(name): Principal(
-                tenant=entry["tenant"],
-                user=entry.get("user", ""),
-                scopes=frozenset(entry.get("scopes", ["converse"])),
-            )
-            for name, entry in entries.items()
-        }
+        return {_digest_of(name): _principal(entry) for name, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FailedPrecondition(
-            f'API keys: cannot read {path} ({type(error).__name__}); expected {{"key": {{"tenant": "name"}}}}',
+            f"API keys: cannot read {path} ({type(error).__name__}: {_told(error)}); "
+            'expected {"key": {"tenant": "name"}}',
             reason="API_KEYS_UNREADABLE",
         ) from error
+
+
+def _digest_of(name: str) -> str:
+    return name.removeprefix("sha256:").lower() if name.startswith("sha256:") else digest(name)
+
+
+def _principal(entry: Mapping[str, Any]) -> Principal:
+    tenant, user, scopes = entry["tenant"], entry.get("user", ""), entry.get("scopes", ["converse"])
+    if not isinstance(tenant, str) or not _NAME.fullmatch(tenant):
+        raise ValueError(f"tenant {tenant!r} is no name of letters, digits, '.', '_' and '-'")
+    if not isinstance(user, str) or (user and not _NAME.fullmatch(user)):
+        raise ValueError(f"user {user!r} is no name of letters, digits, '.', '_' and '-'")
+    if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
+        raise ValueError(f"scopes of tenant '{tenant}' must be a list of names")
+    return Principal(tenant, user, frozenset(scopes))
+
+
+def _told(error: Exception) -> str:
+    """What an error says, unless it may quote the file: that holds keys."""
+    return str(error) if type(error) in (ValueError, KeyError) else "no more is told of it"

@@ -20,6 +20,7 @@ from services.runtime.pools import DEFAULT_ARM, Pool, PoolDirectory
 from services.runtime.settings import load
 
 FRONT_DOOR = "arbitration"
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class PoolSettings:
     cpus: float = 0.1
     settings: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.replicas < 1:
+            raise ValueError(f"replicas of pool '{self.name}' must be 1 or more")
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,11 @@ class PlatformSettings:
     pools: tuple[PoolSettings, ...] = ()
 
     def __post_init__(self) -> None:
+        for key in ("port", "pool_port"):
+            if not 0 <= getattr(self, key) <= _LAST_PORT:
+                raise ValueError(f"{key} must be 0 to {_LAST_PORT}")
+        if not 0 <= self.trace_ratio <= 1:
+            raise ValueError("trace_ratio must be 0 to 1")
         names = [pool.name for pool in self.pools]
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:

@@ -7,6 +7,7 @@ options. A wrong key or value stops the start with a message that names the key.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import types
 from collections.abc import Mapping
@@ -74,15 +75,24 @@ def _scalar(value: Any, hint: Any, key: str) -> Any:
             raise _wrong(f"{key}: expected true or false, got '{value}'")
         return text in _TRUE
     if hint in (int, float):
-        try:
-            return hint(value)
-        except (TypeError, ValueError):
-            raise _wrong(f"{key}: expected {hint.__name__}, got '{value}'") from None
+        return _number(value, hint, key)
     if hint is str:
         if not isinstance(value, str):
             raise _wrong(f"{key}: expected text, got {type(value).__name__}")
         return value
+    if isinstance(hint, type) and not isinstance(value, hint):
+        raise _wrong(f"{key}: expected {hint.__name__}, got {type(value).__name__}")
     return value
+
+
+def _number(value: Any, kind: type[int] | type[float], key: str) -> int | float:
+    try:
+        number = kind(value)
+        if isinstance(value, bool) or number != float(value) or not math.isfinite(number):  # 3.7 is no int
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise _wrong(f"{key}: expected {kind.__name__}, got '{value}'") from None
+    return number
 
 
 def _wrong(message: str) -> FailedPrecondition:

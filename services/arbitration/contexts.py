@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import ClassVar
 
-from services.arbitration.hypotheses import Hypothesis
+from services.arbitration.hypotheses import Hypothesis, Understanding
 
 
 class TurnType(StrEnum):
@@ -63,7 +64,21 @@ class ConversationState:
     pending: PendingPrompt | None = None
     turns: int = 0
 
-    REMEMBERED = 10
+    REMEMBERED: ClassVar[int] = 10
+
+    def picked(self, prompt_id: str, choice_id: str) -> Understanding | None:
+        """What it means that an offered answer was picked; None when that question is not open, or offers no such.
+
+        A confirmation offers `yes` and `no`, a choice among readings their skills' ids.
+        """
+        pending = self.pending
+        if pending is None or not choice_id or prompt_id not in ("", pending.prompt_id):
+            return None
+        if pending.kind is PromptKind.CONFIRM:
+            return {"yes": Understanding(affirms=1.0), "no": Understanding(denies=1.0)}.get(choice_id)
+        chosen = (replace(h.interpretation, confidence=1.0) for h in pending.about if h.skill_id == choice_id)
+        reading = next(chosen, None)
+        return Understanding((reading,)) if reading is not None else None
 
     def after(self, turn: PastTurn, pending: PendingPrompt | None) -> ConversationState:
         """The state once `turn` is over."""

@@ -29,6 +29,7 @@ from services.arbitration.events import (
     TurnStarted,
 )
 from services.arbitration.explanations import Explanations
+from services.arbitration.hypotheses import Understanding
 from services.arbitration.inputs import (
     Audio,
     BargedIn,
@@ -217,7 +218,10 @@ class Conversation:
             await self._hear(item)
         elif isinstance(item, Typed):
             await self._stop_running("NEW_TURN")
-            self._open(TurnType.FOLLOWUP if self._memory.state.pending else TurnType.INITIAL, item.key, item.text)
+            state = self._memory.state
+            known = state.picked(item.prompt_id, item.choice_id)
+            kind = TurnType.FOLLOWUP if state.pending else TurnType.INITIAL
+            self._open(kind, item.key, item.text or item.choice_id, known=known)
         elif isinstance(item, Finalize):
             if self._running is not None:
                 await self._running.turn.finish()
@@ -258,7 +262,15 @@ class Conversation:
             self._running = None
 
     # --- turns -----------------------------------------------------------------------------------------------------
-    def _open(self, turn_type: TurnType, key: str, typed: str | None = None, audio_offset: float | None = None) -> None:
+    def _open(
+        self,
+        turn_type: TurnType,
+        key: str,
+        typed: str | None = None,
+        *,
+        known: Understanding | None = None,
+        audio_offset: float | None = None,
+    ) -> None:
         if self._origin is None:
             self._set_origin()
         assert self._origin is not None
@@ -292,6 +304,7 @@ class Conversation:
             claim,
             key=key or turn_id,
             typed=typed,
+            known=known,
             skill_state=self._memory.skill_state,
             received_audio=lambda: self.received_audio,
         )

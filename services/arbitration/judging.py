@@ -56,9 +56,17 @@ class Judge:
         ledger: LatencyLedger,
         *,
         speculative: bool = False,
+        known: Understanding | None = None,
     ) -> Evidence:
-        """Ask understanding and skills. Never fails: a service that is gone leaves less evidence."""
-        understanding, understood = await self._understand(alternatives, context, ledger, speculative)
+        """Ask understanding and skills. Never fails: a service that is gone leaves less evidence.
+
+        Args:
+            known: what the words mean, where nobody has to be asked: an offered answer was picked.
+        """
+        if known is None:
+            understanding, understood = await self._understand(alternatives, context, ledger, speculative)
+        else:
+            understanding, understood = known, Stopwatch(self.budgets, Stage.UNDERSTAND).report()
         watch = Stopwatch(self.budgets, Stage.SHORTLIST)
         with ledger.step(Step.SHORTLIST, deadline=self.budgets[Stage.SHORTLIST].seconds, speculative=speculative):
             listed = shortlist(understanding, alternatives, context, self.registry, self.feedback, k=self.k)

@@ -69,6 +69,7 @@ class Turn:
         journal: where an effect is noted before and after.
         key: idempotency key.
         typed: the text of a typed turn; None for a spoken one.
+        known: what the text means, where an offered answer was picked.
         skill_state: what the last skill of the conversation asked to keep.
     """
 
@@ -82,6 +83,7 @@ class Turn:
         *,
         key: str,
         typed: str | None = None,
+        known: Understanding | None = None,
         skill_state: bytes = b"",
         received_audio: Callable[[], float] = lambda: 0.0,
     ) -> None:
@@ -92,6 +94,7 @@ class Turn:
         self._journal = journal
         self._key = key
         self._typed = typed
+        self._known = known
         self._skill_state = skill_state
         self._received_audio = received_audio
         self._recognition: Recognition | None = None
@@ -240,7 +243,7 @@ class Turn:
     async def _evidence(self, alternatives: tuple[Alternative, ...]) -> Evidence:
         if not any(alternative.text.strip() for alternative in alternatives):
             return Evidence((), Understanding())
-        return await self._house.judge.gather(alternatives, self.context, self.ledger)
+        return await self._house.judge.gather(alternatives, self.context, self.ledger, known=self._known)
 
     async def _decide(self, evidence: Evidence) -> Decision:
         directed = await self._directed()

@@ -159,6 +159,35 @@ def test_a_question_is_answered_by_the_next_turn() -> None:
     assert len(talk.house.skills["shop"].executed) == 1
 
 
+@pytest.mark.parametrize(
+    ("question", "choice", "skill_id"),
+    [("buy milk", "yes", "shop"), ("buy milk", "no", ""), ("either", "watch", "watch"), ("either", "clock", "clock")],
+)
+def test_an_offered_answer_can_be_picked(question: str, choice: str, skill_id: str) -> None:
+    talk = Talk()
+
+    async def scenario() -> list[Event]:
+        picked = Typed("that one", prompt_id="prompt-1", choice_id=choice)
+        return await talk(Typed(question), Wait(1.0), picked, End())
+
+    assert ends(run(scenario()))[1].skill_id == skill_id
+    assert [text for text, _ in talk.house.understanding.asked] == [question]
+    executed = [name for name, skill in talk.house.skills.items() if skill.executed]
+    assert executed == ([skill_id] if skill_id else [])
+
+
+def test_a_choice_that_was_not_offered_is_read_as_words() -> None:
+    talk = Talk()
+
+    async def scenario() -> list[Event]:
+        return await talk(
+            Typed("either"), Wait(1.0), Typed("what time is it", prompt_id="another", choice_id="clock"), End()
+        )
+
+    assert ends(run(scenario()))[1].skill_id == "clock"
+    assert [text for text, _ in talk.house.understanding.asked] == ["either", "what time is it"]
+
+
 def test_nothing_said_is_an_error() -> None:
     async def scenario() -> None:
         await Talk()(End())

@@ -23,6 +23,9 @@ OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.so_reuseport", 0),
     ("grpc.max_concurrent_streams", 2048),
+    # Clients ask every 20 s whether the server is still there (antiphon/channels.py); gRPC would hang up on them.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
 ]
 _log = telemetry.log("server")
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import grpc
 import pytest
 
 from antiphon.types.v1 import session_pb2
+from services.runtime.platform import PlatformSettings
 from services.runtime.server import GrpcPlatform
 from tests.fixtures import runtime_cases as cases
-from tests.fixtures.toy import ToyRequest
+from tests.fixtures.certificates import make
+from tests.fixtures.toy import SPEC, ToyRequest
 from tests.fixtures.toy_client import ToyClient, ending_of, failure_of
-from tests.fixtures.toy_pools import ToyPlatform
+from tests.fixtures.toy_pools import TOY_POOLS, ToyPlatform, write_keys
 
 pytestmark = pytest.mark.integration
 
@@ -29,6 +34,22 @@ class TestDiscovery(cases.DiscoveryCases):
 
 class TestIdentity(cases.IdentityCases):
     pass
+
+
+class TestTls(cases.TlsCases):
+    @pytest.fixture
+    async def secured(self, tmp_path: Path) -> AsyncIterator[cases.Secured]:
+        certificates = make(tmp_path)
+        settings = PlatformSettings(
+            port=0,
+            pool_port=0,
+            api_keys=write_keys(tmp_path),
+            tls_certificate=str(certificates.server),
+            pools=TOY_POOLS[:1],
+        )
+        async with GrpcPlatform(settings, {"toy": SPEC}) as platform:
+            pools = {pool.name: pool.target for pool in platform.directory.pools}
+            yield cases.Secured(ToyPlatform("grpc", platform.target, pools), certificates)
 
 
 class TestAdmission(cases.AdmissionCases):

@@ -214,6 +214,7 @@ class Conversation:
                     await self._prepare_again(error)
         finally:
             taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)  # the microphone is let go before we return
 
     async def _take_source(self) -> None:
         turns = 0
@@ -227,6 +228,10 @@ class Conversation:
         except Exception as error:  # noqa: BLE001 - the source is the caller's: all it raises goes back to the caller
             self._outbox.close(error)
             return
+        finally:
+            close = getattr(self._source, "aclose", None)
+            if close is not None:
+                await close()
         await self._outbox.put(assistant_pb2.ConverseRequest(end=assistant_pb2.EndOfConversation()))
         self._outbox.close()
 

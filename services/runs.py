@@ -197,7 +197,7 @@ def runs_folder(environment: Mapping[str, str] | None = None) -> Path:
 def running(root: Path | None = None) -> dict[int, State]:
     """This user's platforms by port."""
     root = root or runs_folder()
-    ports = sorted(int(entry.name) for entry in root.iterdir() if entry.name.isdigit())
+    ports = sorted(int(entry.name) for entry in root.glob("*") if entry.name.isdigit())
     found = {port: state for port in ports if (state := Run(port, root).read()) is not None}
     for port in ports:
         if port not in found:  # its process was killed, unless it is just starting and holds the folder

@@ -9,20 +9,30 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 pytest.register_assert_rewrite("tests.fixtures.runtime_cases")
 
-from services.runtime.deployment import RayPlatform  # noqa: E402 - after the rewrite is asked for
+from services.registry import CAPABILITIES, DEFAULT_POOLS  # noqa: E402 - after the rewrite is asked for
+from services.runtime.deployment import RayPlatform  # noqa: E402
 from services.runtime.platform import PlatformSettings  # noqa: E402
 from tests.fixtures.toy import SPEC_PATH  # noqa: E402
 from tests.fixtures.toy_pools import TOY_POOLS, ToyPlatform, write_keys  # noqa: E402
 
+RUNTIME_TESTS = Path(__file__).parent / "runtime"
+
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPlatform]:
-    """The platform; `platform.target` is its front door, `platform.directory` says where the pools are."""
+def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPlatform]:
+    """The platform; `platform.target` is its front door, `platform.directory` says where the pools are.
+
+    The default pools are left out where only tests of the runtime were selected: they need but the toy.
+    """
+    others = [item for item in request.session.items if not item.path.is_relative_to(RUNTIME_TESTS)]
+    capabilities = CAPABILITIES if others else {}
+    pools = DEFAULT_POOLS if others else ()
     folder = tmp_path_factory.mktemp("platform")
     settings = PlatformSettings(
         port=0,
@@ -30,9 +40,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayPlatform]:
         api_keys=write_keys(folder),
         telemetry_dir=str(folder),
         trace_ratio=1.0,
-        pools=TOY_POOLS,
+        pools=(*pools, *TOY_POOLS),
     )
-    running = RayPlatform(settings, {"toy": SPEC_PATH})
+    running = RayPlatform(settings, {**capabilities, "toy": SPEC_PATH})
     with _rays_own_warnings():
         running.__enter__()
     try:

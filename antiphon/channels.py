@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
+from google.protobuf.message import Message
 
 from antiphon.errors import AntiphonApiError, from_rpc_error
 from antiphon.retries import RetryPolicy
@@ -155,9 +156,7 @@ class Connection:
         except grpc.RpcError as failed:
             raise from_rpc_error(failed, self.target) from None
         except asyncio.CancelledError:
-            # The call was cancelled because `requests` failed: that failure is the one to tell.
-            if sending.done() and not sending.cancelled() and (failure := sending.exception()) is not None:
-                raise failure from None
+            _raise_failure(sending)
             raise
         finally:
             sending.cancel()
@@ -168,24 +167,55 @@ class Connection:
 
         Raises:
             AntiphonApiError: it failed.
+            Exception: whatever `requests` raised; the call is cancelled then.
         """
+        call = method(timeout=timeout, metadata=self.metadata)
+        sending = asyncio.create_task(_send(call, requests))
         try:
-            return await method(requests, timeout=timeout, metadata=self.metadata)
+            return await call
         except grpc.RpcError as failed:
             raise from_rpc_error(failed, self.target) from None
+        except asyncio.CancelledError:
+            _raise_failure(sending)
+            raise
+        finally:
+            sending.cancel()
+            call.cancel()
 
 
 async def _send(call: Any, requests: AsyncIterable[Any]) -> None:
     """Writes `requests` into `call`; ends quietly when the call has ended, because its reader learns why."""
     try:
         async for request in requests:
-            await call.write(request)
+            await write(call, request)
         await call.done_writing()
-    except (grpc.RpcError, asyncio.InvalidStateError):
+    except (grpc.RpcError, asyncio.InvalidStateError, grpc.aio.InternalError):
         return
     except BaseException:
         call.cancel()
         raise
+
+
+def _raise_failure(sending: asyncio.Task[None]) -> None:
+    """Raises what the source of a call's messages raised: the call was cancelled because of it."""
+    if sending.done() and not sending.cancelled() and (failure := sending.exception()) is not None:
+        raise failure from None
+
+
+async def write(call: Any, request: Message) -> None:
+    """Writes one message into a streaming call of grpc.aio, in the place of `call.write`.
+
+    When a write meets the end of a call, `call.write` puts an INTERNAL of its own in the place of the status that the
+    server sent, and so a refusal with all its details would look like a lost replica (grpcio 1.85, aio/_call.py). This
+    does the same without that.
+
+    Raises:
+        grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError: the call has ended; reading tells why.
+    """
+    await call.wait_for_connection()
+    if call.done():
+        raise asyncio.InvalidStateError("the call has ended")
+    await call._cython_call.send_serialized_message(request.SerializeToString())
 
 
 def is_loopback(target: str) -> bool:

@@ -360,7 +360,9 @@ class RayPlatform:
             "RAY_SERVE_HAPROXY_NBTHREAD": "2",
             "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(hard_stop),
             "RAY_SERVE_HAPROXY_H2_FE_MAX_CONCURRENT_STREAMS": streams,
-            "RAY_SERVE_HAPROXY_H2_BE_MAX_CONCURRENT_STREAMS": streams,
+            # HAProxy 2.8 stops reading a connection when one stream's buffer is full: streams of different clients must
+            # not share one to a replica, or a client that does not read holds up all others.
+            "RAY_SERVE_HAPROXY_H2_BE_MAX_CONCURRENT_STREAMS": "1",
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
             "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": str(MAX_MESSAGE_BYTES),
             # Ray's own ports are open on all interfaces, and whoever reaches them runs code.

@@ -38,6 +38,7 @@ from services.runtime.statuses import DETAILS_KEY, to_status
 from services.runtime.watchdog import MARK, Watchdog
 
 GRACE_MARGIN_S = 30
+LONGEST_PLACE = 9  # HAProxy takes paths of sockets up to 97 characters
 START_TIMEOUT_S = 120  # for all pools together, models loaded; a laptop with two busy cores needs 30
 DEREGISTRATION_S = 1.0
 _log = telemetry.log("deployment")
@@ -206,10 +207,14 @@ class RayPlatform:
     def __enter__(self) -> Self:
         self._refuse_taken_ports()
         started = time.monotonic()
-        self._folder = Path(tempfile.mkdtemp(prefix="antiphon-"))
+        self._folder = _new_folder()
         self._watchdog = Watchdog(self._folder)
         try:
             self._start(self._folder)
+        except (RuntimeError, OSError) as error:  # Ray's own: AntiphonErrors are neither
+            self.stop()
+            text = "\n".join(f"  {line}" for line in str(error).strip().splitlines()[-12:])
+            raise Unavailable(f"Ray Serve did not start:\n{text}", reason="START_FAILED") from error
         except BaseException:
             self.stop()
             raise
@@ -429,6 +434,21 @@ class RayPlatform:
                 if time.monotonic() > deadline:
                     raise Unavailable(f"pool '{pool.name}' did not come up in {timeout_s:g} s", reason="START_TIMEOUT")
                 time.sleep(0.1)
+
+
+def _new_folder() -> Path:
+    """A folder of our own, in a place with a short path: the sockets of Ray Serve's HAProxy add 88 characters to it.
+
+    Raises:
+        FailedPrecondition: there is no such place.
+    """
+    for place in (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp"):  # noqa: S108 - mkdtemp is safe there
+        if place and len(place) <= LONGEST_PLACE and os.access(place, os.W_OK):
+            return Path(tempfile.mkdtemp(prefix="antiphon-", dir=place))
+    raise FailedPrecondition(
+        f"no folder for temporary files with a path of at most {LONGEST_PLACE} characters: set TMPDIR",
+        reason="TEMPORARY_FOLDER_MISSING",
+    )
 
 
 def _why_not_started() -> str:

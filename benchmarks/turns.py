@@ -133,7 +133,7 @@ async def speak(channel: grpc.aio.Channel, text: str) -> np.ndarray:
     """A question as espeak-ng says it."""
     stub = synthesis_pb2_grpc.SpeechSynthesisServiceStub(channel)
     request = synthesis_pb2.SynthesizeRequest(
-        input=synthesis_pb2.SynthesisInput(text=text), language_code="en", format=FORMAT
+        input=synthesis_pb2.SynthesisInput(text=text), language_code="en-US", format=FORMAT
     )
     return np.frombuffer((await stub.Synthesize(request, timeout=20)).audio, "<i2")
 

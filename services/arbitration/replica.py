@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from antiphon.arbitration.v1 import assistant_pb2
-from services.arbitration.adapters.activation import GrpcActivation
 from services.arbitration.adapters.channels import Channels
 from services.arbitration.adapters.decisions import encode_explanation, from_manifest
 from services.arbitration.adapters.dialogue import GrpcDialogue
-from services.arbitration.adapters.recognition import GrpcRecogniser
+from services.arbitration.adapters.session import SessionPorts
 from services.arbitration.adapters.skills import GrpcSkills
-from services.arbitration.adapters.synthesis import GrpcSynthesis
 from services.arbitration.adapters.understanding import GrpcUnderstanding
 from services.arbitration.answering import Desk
 from services.arbitration.circuits import Circuits
@@ -94,21 +91,20 @@ class FrontDoor:
         door._learning = asyncio.create_task(door._learn_skills())
         return door
 
-    def premises(self, config: assistant_pb2.ConverseConfig) -> tuple[GrpcRecogniser, Premises]:
-        """What one conversation needs; its recogniser also takes the client's controls."""
-        recogniser = GrpcRecogniser(self.channels, config)
+    def premises(self, session: SessionPorts) -> Premises:
+        """What one conversation needs."""
         ports = Ports(
-            recogniser=recogniser,
+            recogniser=session.recogniser,
             understanding=self.understanding,
             skills=self.skills,
             dialogue=self.dialogue,
-            synthesis=GrpcSynthesis(self.channels, config),
-            activation=GrpcActivation(self.channels, config) if self.settings.activation else None,
+            synthesis=session.synthesis,
+            activation=session.activation if self.settings.activation else None,
         )
         # Effects outlive their conversation, so all desks keep them in one set.
         desk = Desk(ports, self.registry, self.circuits, _effects=self._effects)
         house = House(ports, self.judge, desk)
-        return recogniser, Premises(house, self.store, SessionKeeper(self.store), self.explanations)
+        return Premises(house, self.store, SessionKeeper(self.store), self.explanations)
 
     async def check(self) -> None:
         """Raises Unavailable until the built-in skills are known."""

@@ -40,8 +40,8 @@ class SpeculationSettings:
     stability: float = 0.6
     confident: float = 0.85
     usual_silence: float = 0.7
-    open_silence: float = 0.4
-    short_silence: float = 0.25
+    open_silence: float = 0.3
+    short_silence: float = 0.2
     ahead: int = 24
 
 

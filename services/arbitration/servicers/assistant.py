@@ -11,6 +11,7 @@ from antiphon.asr.v1 import recognition_pb2
 from antiphon.types.v1 import audio_pb2, context_pb2
 from services.arbitration.adapters.messages import Messages
 from services.arbitration.adapters.recognition import GrpcRecogniser
+from services.arbitration.adapters.session import SessionPorts
 from services.arbitration.adapters.values import set_seconds
 from services.arbitration.contexts import Profile, TurnType
 from services.arbitration.conversation import Conversation, Opening
@@ -58,9 +59,9 @@ class AssistantServicer:
         config = await _config(requests)
         format_ = _input_format(config)
         opening = _opening(config, self._locale(config, call), call)
-        recogniser, premises = self._door.premises(config)
-        conversation = Conversation(premises, opening)
-        inbox = _Inbox(requests, format_, recogniser, opening.profile)
+        ports = SessionPorts.of(self._door.channels, config)
+        conversation = Conversation(self._door.premises(ports), opening)
+        inbox = _Inbox(requests, format_, ports.recogniser, opening.profile)
         stream = _Stream(conversation, self._messages(config, opening), call)
         async for message in stream.run(inbox.inputs()):
             yield message

@@ -118,7 +118,7 @@ def _completed(event: assistant_pb2.ConverseResponse) -> Iterator[str]:
     completed = event.turn_completed
     by = f" by {completed.skill_id}" if completed.skill_id else ""
     status = word(assistant_pb2.TurnStatus.Name(completed.status), "TURN_STATUS_")
-    yield f"turn       {status}{by} (antiphon explain {event.turn_id})"
+    yield f"turn       {status}{by}, id {event.turn_id}"
 
 
 def _endpoint(endpoint: speech_pb2.EndpointEvent) -> Iterator[str]:

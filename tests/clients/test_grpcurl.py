@@ -40,7 +40,7 @@ def test_every_pool_describes_itself(target: str, capability: str) -> None:
     # `application` names a pool of choice; without it the path of the call leads to the default one.
     described = answer("-H", f"application: {capability}", target, "antiphon.types.v1.CapabilityService/Describe")
     assert described["capability"] == capability
-    assert described["servingEngine"] == "SERVING_ENGINE_RAY_SERVE"
+    assert described["serving_engine"] == "SERVING_ENGINE_RAY_SERVE"
 
 
 def test_a_capability_is_reached_by_its_path_alone(target: str) -> None:
@@ -58,4 +58,4 @@ def test_bad_input_is_refused_with_the_field_and_a_reason(target: str) -> None:
     details = {detail["@type"].rpartition(".")[2]: detail for detail in error["details"]}
     assert error["code"] == 3, "INVALID_ARGUMENT"
     assert details["ErrorInfo"]["domain"] == "antiphon"
-    assert details["BadRequest"]["fieldViolations"][0]["field"] == "alternatives"
+    assert details["BadRequest"]["field_violations"][0]["field"] == "alternatives"

@@ -18,4 +18,9 @@ CAPABILITIES: dict[str, str] = {
     "skills": "services.skillhost.app:SPEC",
 }
 
-DEFAULT_POOLS: tuple[PoolSettings, ...] = tuple(PoolSettings(name=name, capability=name) for name in CAPABILITIES)
+LOCALES: dict[str, tuple[str, ...]] = {"asr": ("en",), "nlu": ("en", "de", "es", "fr", "it")}
+"""What the bundled models hear and understand; a pool without locales serves every one."""
+
+DEFAULT_POOLS: tuple[PoolSettings, ...] = tuple(
+    PoolSettings(name=name, capability=name, locales=LOCALES.get(name, ())) for name in CAPABILITIES
+)

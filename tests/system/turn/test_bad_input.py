@@ -17,8 +17,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from antiphon.arbitration.v1 import assistant_pb2
-from antiphon.asr.v1 import recognition_pb2_grpc
-from antiphon.types.v1 import audio_pb2
+from antiphon.asr.v1 import recognition_pb2, recognition_pb2_grpc
+from antiphon.types.v1 import audio_pb2, speech_pb2
 from services.runtime.deployment import RayPlatform
 from tests.fixtures.front_door import (
     ASR_END,
@@ -182,7 +182,8 @@ class TestNothingToHear:
 
         async def requests() -> AsyncIterator[Any]:
             nonlocal peak
-            yield asr_config()
+            listening_on = speech_pb2.EndpointingConfig(continuous=True)
+            yield asr_config(options=recognition_pb2.RecognitionOptions(endpointing=listening_on))
             for number in range(6000):
                 yield asr_audio(noise)
                 if number % 500 == 0:
@@ -193,6 +194,9 @@ class TestNothingToHear:
         # Ten minutes of audio in one session are exactly what the longest session bears.
         assert outcome.failure is None or outcome.failure.reason in ("SESSION_MAX_DURATION", "SESSION_BYTES")
         assert peak - before < 200, f"{before:.0f} MB -> {peak:.0f} MB"
+        heard = outcome.events[-1].received_audio_offset.seconds
+        assert heard >= 590 or outcome.failure is not None, f"only {heard} s were taken"
+        print(f"10 minutes of noise: {outcome.failure}, {heard} s, {before:.0f} MB -> {peak:.0f} MB")
 
 
 class TestClientsThatMisbehave:
@@ -247,6 +251,7 @@ class TestClientsThatMisbehave:
                 yield asr_config()
                 yield asr_audio(SILENCE)
                 await release.wait()
+                yield ASR_END
 
             release = asyncio.Event()
             begun = time.monotonic()
@@ -270,7 +275,7 @@ class TestClientsThatMisbehave:
 class TestLostParts:
     async def test_a_worker_killed_in_mid_utterance(self, platform: RayPlatform) -> None:
         question = await spoken(platform.target, "what time is it in Tokyo")
-        killed = asyncio.create_task(_kill_after("services.runtime.worker_process", 0.9))
+        killed = asyncio.create_task(_kill_after("pocketsphinx_worker", 0.9))
         outcome = await converse(platform.target, turn(question))
         await killed
         assert outcome.failure is None

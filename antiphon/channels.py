@@ -189,7 +189,7 @@ async def _send(call: Any, requests: AsyncIterable[Any]) -> None:
         async for request in requests:
             await write(call, request)
         await call.done_writing()
-    except (grpc.RpcError, asyncio.InvalidStateError, grpc.aio.InternalError):
+    except (grpc.RpcError, asyncio.InvalidStateError):
         return
     except BaseException:
         call.cancel()
@@ -206,16 +206,26 @@ async def write(call: Any, request: Message) -> None:
     """Writes one message into a streaming call of grpc.aio, in the place of `call.write`.
 
     When a write meets the end of a call, `call.write` puts an INTERNAL of its own in the place of the status that the
-    server sent, and so a refusal with all its details would look like a lost replica (grpcio 1.85, aio/_call.py). This
-    does the same without that.
+    server sent, so that a refusal with all its details looks like a lost replica (grpcio 1.85, aio/_call.py). This
+    writes beneath it, and tells the server's status.
 
     Raises:
-        grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError: the call has ended; reading tells why.
+        grpc.aio.AioRpcError: the call has failed, as the server said.
+        asyncio.InvalidStateError: the server has ended the call well.
     """
     await call.wait_for_connection()
-    if call.done():
-        raise asyncio.InvalidStateError("the call has ended")
-    await call._cython_call.send_serialized_message(request.SerializeToString())
+    try:
+        if not call.done():
+            await call._cython_call.send_serialized_message(request.SerializeToString())
+            return
+    except grpc.aio.InternalError:
+        pass  # the call has ended, and its status is here or on its way
+    code = await call.code()
+    if code == grpc.StatusCode.OK:
+        raise asyncio.InvalidStateError("the server has ended the call")
+    raise grpc.aio.AioRpcError(
+        code, await call.initial_metadata(), await call.trailing_metadata(), details=await call.details()
+    )
 
 
 def is_loopback(target: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from antiphon.activation.v1 import activation_pb2, activation_pb2_grpc
 from antiphon.arbitration.v1 import assistant_pb2
+from antiphon.channels import write
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
 from services.arbitration.contexts import TurnContext
 from services.arbitration.ports import Activation
@@ -34,7 +35,7 @@ class GrpcActivation:
         )
         with rpc_errors():
             call = stub.StreamingDetect(metadata=self._channels.metadata(context))
-            await call.write(activation_pb2.StreamingDetectRequest(config=config))
+            await write(call, activation_pb2.StreamingDetectRequest(config=config))
         return GrpcDetection(call)
 
 
@@ -66,7 +67,7 @@ class GrpcDetection:
         try:
             with rpc_errors():
                 while (chunk := await self._chunks.get()) is not None:
-                    await self._call.write(activation_pb2.StreamingDetectRequest(audio=chunk))
+                    await write(self._call, activation_pb2.StreamingDetectRequest(audio=chunk))
         except AntiphonError:
             return  # without a detector the utterance counts as meant for the assistant
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from antiphon.arbitration.v1 import assistant_pb2
 from antiphon.asr.v1 import recognition_pb2, recognition_pb2_grpc
+from antiphon.channels import write
 from antiphon.types.v1 import speech_pb2
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
 from services.arbitration.adapters.values import (
@@ -48,7 +49,7 @@ class GrpcRecogniser:
         stub = self._channels.stub(recognition_pb2_grpc.SpeechRecognitionServiceStub, "asr", context)
         with rpc_errors():
             call = stub.StreamingRecognize(metadata=self._channels.metadata(context))
-            await call.write(self._first_message(context))
+            await write(call, self._first_message(context))
         self._open = GrpcRecognition(call, context.audio_offset)
         return self._open
 
@@ -88,7 +89,7 @@ class GrpcRecognition:
         """Hands over audio in the conversation's format; gRPC's flow control makes it wait."""
         if self._open:
             with rpc_errors():
-                await self._call.write(recognition_pb2.StreamingRecognizeRequest(audio=pcm))
+                await write(self._call, recognition_pb2.StreamingRecognizeRequest(audio=pcm))
 
     async def finish(self) -> None:
         """In-band end of the audio."""
@@ -96,7 +97,7 @@ class GrpcRecognition:
             self._open = False
             end = recognition_pb2.StreamingRecognizeRequest(end_of_audio=recognition_pb2.EndOfAudio())
             with rpc_errors():
-                await self._call.write(end)
+                await write(self._call, end)
                 await self._call.done_writing()
 
     async def update_endpointing(self, end_silence: float) -> None:
@@ -110,7 +111,7 @@ class GrpcRecognition:
         """Passes a control on."""
         if self._open:
             with rpc_errors():
-                await self._call.write(recognition_pb2.StreamingRecognizeRequest(control=control))
+                await write(self._call, recognition_pb2.StreamingRecognizeRequest(control=control))
 
     async def events(self) -> AsyncIterator[RecognitionEvent]:
         """What is heard, until the first final result."""

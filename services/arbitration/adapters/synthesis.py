@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from antiphon.arbitration.v1 import assistant_pb2
+from antiphon.channels import write
 from antiphon.tts.v1 import synthesis_pb2, synthesis_pb2_grpc
 from antiphon.types.v1 import audio_pb2
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
@@ -29,7 +30,7 @@ class GrpcSynthesis:
         stub = self._channels.stub(synthesis_pb2_grpc.SpeechSynthesisServiceStub, "tts", context)
         with rpc_errors():
             call = stub.StreamingSynthesize(metadata=self._channels.metadata(context))
-            await call.write(self._first_message(context))
+            await write(call, self._first_message(context))
         writing = asyncio.create_task(_write(call, texts))
         try:
             async for speech in self._speech(call):
@@ -70,8 +71,8 @@ async def _write(call: Any, texts: AsyncIterator[str]) -> None:
         with rpc_errors():
             async for text in texts:
                 piece = synthesis_pb2.SynthesisInput(text=text)
-                await call.write(synthesis_pb2.StreamingSynthesizeRequest(text=piece))
-            await call.write(synthesis_pb2.StreamingSynthesizeRequest(end_of_text=synthesis_pb2.EndOfText()))
+                await write(call, synthesis_pb2.StreamingSynthesizeRequest(text=piece))
+            await write(call, synthesis_pb2.StreamingSynthesizeRequest(end_of_text=synthesis_pb2.EndOfText()))
             await call.done_writing()
     except AntiphonError:
         return  # the reading side meets the same end and reports it

@@ -113,6 +113,26 @@ async def test_a_full_replica_is_tried_again_when_it_says_so() -> None:
         assert answers(await waiting) == ["you sent three"]
 
 
+async def test_a_refusal_keeps_its_details_while_audio_goes_on() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0)
+            yield bytes(320)
+
+    async with (
+        GrpcPlatform(settings(limits={"max_sessions": 1}), {"arbitration": SPEC}) as platform,
+        Assistant(platform.target) as first,
+        Assistant(platform.target, retry=RetryPolicy(attempts=1)) as second,
+    ):
+        events = first.converse(endless())
+        await anext(events)
+        for _ in range(20):
+            with pytest.raises(AntiphonApiError) as refused:
+                _ = [event async for event in second.converse(endless())]
+            assert refused.value.reason == "OVERLOADED"
+        await events.aclose()
+
+
 async def _collect(assistant: Assistant, text: str) -> list[assistant_pb2.ConverseResponse]:
     return [event async for event in assistant.converse(text)]
 

@@ -15,6 +15,8 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Any
 
+from google.protobuf.wrappers_pb2 import Int32Value, StringValue
+
 from antiphon.activation.v1 import activation_pb2, activation_pb2_grpc
 from antiphon.arbitration.v1 import arbitration_pb2, arbitration_pb2_grpc, assistant_pb2, assistant_pb2_grpc
 from antiphon.asr.v1 import recognition_pb2, recognition_pb2_grpc
@@ -31,6 +33,10 @@ from antiphon.types.v1 import capability_pb2, capability_pb2_grpc, context_pb2, 
 UNARY_TIMEOUT_S = 30.0
 DESCRIBE_TIMEOUT_S = 5.0
 ANSWER_RATE_HZ = 22050
+# grpc.health.v1.HealthCheckRequest and -Response have one field each, number 1, a string and an enum: on the wire they
+# are these wrappers, which spares the client another dependency.
+_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+_HEALTH_STATES = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 
 
 class CapabilityClient(Connection):
@@ -43,6 +49,18 @@ class CapabilityClient(Connection):
             stub.Describe, capability_pb2.DescribeRequest(), timeout
         )
         return answer
+
+    async def health(self, service: str = "", timeout: float = DESCRIBE_TIMEOUT_S) -> str:
+        """State of a gRPC service by its full name, or of the whole: SERVING, NOT_SERVING, SERVICE_UNKNOWN, UNKNOWN.
+
+        Raises:
+            AntiphonApiError: nobody answers, or (NOT_FOUND) there is no such service.
+        """
+        check = self.channel.unary_unary(
+            _HEALTH_CHECK, request_serializer=StringValue.SerializeToString, response_deserializer=Int32Value.FromString
+        )
+        answer: Int32Value = await self.call(check, StringValue(value=service), timeout)
+        return _HEALTH_STATES.get(answer.value, "UNKNOWN")
 
 
 class Assistant(CapabilityClient):

@@ -27,7 +27,7 @@ from antiphon.types.v1 import capability_pb2
 from services.registry import CAPABILITIES, DEFAULT_POOLS
 from services.runs import Run, State, find, running
 from services.runtime.deployment import RayPlatform
-from services.runtime.errors import AntiphonError, FailedPrecondition, NotFound
+from services.runtime.errors import AntiphonError, FailedPrecondition, NotFound, Unavailable
 from services.runtime.platform import PlatformSettings, PoolSettings, read
 from services.runtime.pools import PoolDirectory
 from services.stopping import SIGNALS, Stop
@@ -35,6 +35,7 @@ from services.terminal import Terminal
 
 OK, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
 STOP_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 60.0
 
 
 # --- up ---------------------------------------------------------------------------------------------------------------
@@ -151,12 +152,24 @@ def _serve_grpc(settings: PlatformSettings, run: Run, terminal: Terminal) -> Non
             stop = asyncio.Event()
             for number in SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            await _until_healthy(platform.directory, stop)
             run.write(_state("grpc", platform.target, began, platform.directory))
             terminal.progress(_serving_line("grpc", platform.target))
             await stop.wait()
             terminal.progress("stopping")
 
     asyncio.run(serve())
+
+
+async def _until_healthy(directory: PoolDirectory, stop: asyncio.Event) -> None:
+    """Returns when every pool says SERVING, as some wait for others, or when it is to stop. Raises Unavailable."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    for pool in directory.pools:
+        async with CapabilityClient(pool.target) as client:
+            while not stop.is_set() and await client.health() != "SERVING":
+                if time.monotonic() > deadline:
+                    raise Unavailable(f"pool '{pool.name}' is not healthy after {START_TIMEOUT_S:g} s")
+                await asyncio.sleep(0.2)
 
 
 def _state(engine: str, target: str, began: str, directory: PoolDirectory) -> State:

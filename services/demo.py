@@ -32,6 +32,7 @@ from services.registry import CAPABILITIES, DEFAULT_POOLS
 from services.runtime.deployment import RayPlatform
 from services.runtime.errors import AntiphonError
 from services.runtime.platform import PlatformSettings
+from services.runtime.watchdog import marked
 from services.stopping import Stop
 from services.terminal import Terminal
 
@@ -106,8 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for line in terminal.tail():
                 terminal.say(f"  | {line}")
             return 1
-        except (RecordingError, MicrophoneMissing, OSError) as error:
+        except (RecordingError, MicrophoneMissing) as error:
             terminal.say(f"demo: {error}")
+            return 2
+        except OSError as error:
+            terminal.say(f"demo: {error.filename or ''}: {error.strerror or error}")
             return 2
         except (asyncio.CancelledError, SystemExit):  # a signal, in the turn or while Ray starts
             terminal.say("demo: interrupted")
@@ -153,10 +157,14 @@ def _run(options: argparse.Namespace, folder: Path, terminal: Terminal) -> int:
         terminal.progress(f"serving on {platform.target}, engine ray")
         turn = asyncio.run(_converse(platform.target, recording, options, terminal))
         stop.listen()
+        files = Path(platform.logs).parents[2]
         if not turn.reply.answered:
             for line in _errors(Path(platform.logs)):
                 terminal.say(f"  | {line}")
-    return _report(turn, recording is None and not options.microphone, options, folder, terminal)
+    left = [f"process {process}" for process in marked(str(files))] + [str(files)] * files.exists()
+    faults = turn.faults() if recording is None and not options.microphone else []
+    faults += [f"left behind: {', '.join(left)}"] if left else []
+    return _report(turn, faults, options, folder, terminal)
 
 
 def _errors(logs: Path, most: int = 20) -> list[str]:
@@ -215,16 +223,15 @@ async def _follow(
     return turn
 
 
-def _report(turn: Turn, own_question: bool, options: argparse.Namespace, folder: Path, terminal: Terminal) -> int:
+def _report(turn: Turn, faults: list[str], options: argparse.Namespace, folder: Path, terminal: Terminal) -> int:
     if turn.reply.audio:
         write_wav(options.out, turn.reply.recording)
         terminal.progress(f"the answer is in {options.out}: {turn.reply.recording.duration_s:.1f} s")
     spans = sum(len(file.read_text().splitlines()) for file in (folder / "telemetry").glob("*.spans.jsonl"))
     terminal.progress(f"{spans} spans were traced; everything is stopped and removed")
-    faults = turn.faults() if own_question else []
     for fault in faults:
         terminal.say(f"WRONG: {fault}")
-    if own_question and not faults:
+    if turn.intent == INTENT and not faults:
         terminal.progress(f"checked: intent {turn.intent}, the time in {ZONE} is right")
     return 0 if turn.reply.answered and not faults else 1
 

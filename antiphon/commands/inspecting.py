@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from google.protobuf.wrappers_pb2 import Int32Value, StringValue
-
-from antiphon.channels import Connection
-from antiphon.client import DESCRIBE_TIMEOUT_S, Assistant, CapabilityClient
+from antiphon.client import Assistant, CapabilityClient
 from antiphon.commands.options import FAILED, OK, as_json, connect
 from antiphon.rendering import decision_lines, ledger_lines, word
 from antiphon.types.v1 import capability_pb2
-
-# grpc.health.v1.HealthCheckRequest and -Response have one field each, number 1, a string and an enum: on the wire they
-# are these wrappers, which spares the client another dependency.
-_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
-_HEALTH = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 
 
 def add_describe(parser: argparse.ArgumentParser) -> None:
@@ -72,11 +64,7 @@ def add_health(parser: argparse.ArgumentParser) -> None:
 
 async def health(options: argparse.Namespace) -> int:
     """Prints the state of grpc.health.v1; 0 if SERVING."""
-    async with connect(Connection, options) as connection:
-        check = connection.channel.unary_unary(
-            _HEALTH_CHECK, request_serializer=StringValue.SerializeToString, response_deserializer=Int32Value.FromString
-        )
-        answer: Int32Value = await connection.call(check, StringValue(value=options.service), DESCRIBE_TIMEOUT_S)
-    state = _HEALTH.get(answer.value, "UNKNOWN")
+    async with connect(CapabilityClient, options) as client:
+        state = await client.health(options.service)
     print(f'{{"status": "{state}"}}' if options.json else state)
     return OK if state == "SERVING" else FAILED

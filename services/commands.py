@@ -139,8 +139,8 @@ def _serve_ray(settings: PlatformSettings, run: Run, terminal: Terminal) -> None
 
 
 def _serve_grpc(settings: PlatformSettings, run: Run, terminal: Terminal) -> None:
-    from services.runtime.deployment import load_spec
     from services.runtime.server import GrpcPlatform
+    from services.runtime.spec import load_spec
 
     began = _now()
     terminal.progress("engine grpc: one process without Ray, for development")

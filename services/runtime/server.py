@@ -17,7 +17,7 @@ from services.runtime import telemetry
 from services.runtime.platform import FRONT_DOOR, PlatformSettings, pool_limits
 from services.runtime.pools import Pool, PoolDirectory
 from services.runtime.serving import MAX_MESSAGE_BYTES, Replica
-from services.runtime.spec import Runtime, ServiceSpec
+from services.runtime.spec import Runtime, ServiceSpec, load_spec
 
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -64,7 +64,8 @@ class GrpcPlatform:
                 state_dir=self.settings.state_dir,
                 limits=pool_limits(pool),
             )
-            replica = await Replica.start(self._specs[pool.capability], runtime)
+            spec = load_spec(pool.spec) if pool.spec else self._specs[pool.capability]
+            replica = await Replica.start(spec, runtime)
             self.replicas[pool.name] = replica
             servers[pool.name].add_generic_rpc_handlers(tuple(replica.handlers()))
         front.add_generic_rpc_handlers(tuple(self._front_handlers()))

@@ -5,9 +5,10 @@ Each capability's `app.py` holds one `SPEC`; `services/registry.py` lists where 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.descriptor import ServiceDescriptor
 
@@ -79,3 +80,9 @@ class ServiceSpec:
     services: tuple[ServiceDescriptor, ...]
     build: Callable[[Runtime], Awaitable[Application]]
     cpus: float = 0.1
+
+
+def load_spec(path: str) -> ServiceSpec:
+    """The spec at `package.module:NAME`."""
+    module, _, name = path.partition(":")
+    return cast(ServiceSpec, getattr(importlib.import_module(module), name))

@@ -17,10 +17,18 @@ pytest.register_assert_rewrite("tests.fixtures.runtime_cases")
 
 from services.registry import CAPABILITIES, DEFAULT_POOLS  # noqa: E402 - after the rewrite is asked for
 from services.runtime.deployment import RayPlatform  # noqa: E402
-from services.runtime.platform import PlatformSettings  # noqa: E402
+from services.runtime.platform import PlatformSettings, PoolSettings  # noqa: E402
+from tests.fixtures import bad_skills  # noqa: E402
 from tests.fixtures.toy import SPEC_PATH  # noqa: E402
 from tests.fixtures.toy_pools import TOY_POOLS, ToyPlatform, write_keys  # noqa: E402
 
+TURN_POOLS = (
+    # A second pool of recognition, for British English: general dictation instead of commands.
+    PoolSettings(
+        "asr-dictation", "asr", locales=("en-GB",), settings={"models": {"en": "cmusphinx/en-dictation"}, "workers": 1}
+    ),
+    PoolSettings("skills-bad", "skills", tenants=("globex",), spec=bad_skills.SPEC_PATH),
+)
 RUNTIME_TESTS = Path(__file__).parent / "runtime"
 
 
@@ -40,7 +48,7 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         api_keys=write_keys(folder),
         telemetry_dir=str(folder),
         trace_ratio=1.0,
-        pools=(*pools, *TOY_POOLS),
+        pools=(*pools, *(TURN_POOLS if others else ()), *TOY_POOLS),
     )
     running = RayPlatform(settings, {**capabilities, "toy": SPEC_PATH})
     with _rays_own_warnings():

@@ -8,6 +8,7 @@ yet. The idempotency key makes sure that nothing is done twice.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
@@ -30,6 +31,7 @@ Responses = AsyncGenerator[assistant_pb2.ConverseResponse, None]
 OpenStream = Callable[[Requests], Responses]
 
 MAX_UNCONFIRMED_BYTES = 8 * 1024 * 1024
+MAX_UNSENT_BYTES = 1024 * 1024
 MAX_CHUNK_BYTES = 15_360
 _SAMPLE_BYTES = {
     audio_pb2.AUDIO_ENCODING_LINEAR16: 2,
@@ -57,44 +59,56 @@ class Sent:
 
 
 class Outbox:
-    """What was given to the conversation and is not yet confirmed by the server.
+    """What was given to the conversation and may have to be sent, or sent again.
 
     Args:
         bytes_per_second: of the microphone's audio; 0 if audio time tells nothing of bytes (Opus): then nothing of the
-            audio is ever confirmed, and it is kept up to the limit only.
+            audio is ever confirmed.
         frame_bytes: bytes of one sample of all channels.
-        limit: bytes of unconfirmed audio at which the source has to wait.
+        limit: bytes of audio that are kept after they were sent; the oldest go first, and cannot be sent again.
+        ahead: bytes of audio that may wait to be sent before the source has to wait.
     """
 
-    def __init__(self, bytes_per_second: int, frame_bytes: int = 2, limit: int = MAX_UNCONFIRMED_BYTES) -> None:
+    def __init__(
+        self,
+        bytes_per_second: int,
+        frame_bytes: int = 2,
+        limit: int = MAX_UNCONFIRMED_BYTES,
+        ahead: int = MAX_UNSENT_BYTES,
+    ) -> None:
         self._rate = bytes_per_second
         self._frame = frame_bytes
         self._limit = limit
+        self._ahead = ahead
         self._items: deque[Sent] = deque()
         self._first = 0  # number of the first item kept
         self._end = 0  # audio bytes taken in so far
-        self._confirmed = 0  # audio bytes that need not be sent again
-        self._whole = True  # nothing has been dropped yet
+        self._sent = 0  # of these, sent at least once
+        self._confirmed = 0  # of these, safe with the server
+        self._kept_from = 0  # all audio from here on is kept
+        self._whole = True
         self._changed = asyncio.Event()
         self._closed = False
         self._failure: Exception | None = None
 
     @property
-    def unconfirmed_bytes(self) -> int:
-        """Audio kept."""
-        return self._end - self._confirmed
+    def kept_bytes(self) -> int:
+        """Audio kept, sent or not."""
+        return self._end - self._kept_from
 
     @property
     def whole(self) -> bool:
         """Everything from the conversation's first message on is still here."""
         return self._whole
 
+    @property
+    def confirmed_s(self) -> float:
+        """Audio time that the server has said it holds, seconds."""
+        return self._confirmed / self._rate if self._rate else 0.0
+
     async def put(self, request: assistant_pb2.ConverseRequest) -> None:
-        """Takes a message in; waits while too much is unconfirmed."""
-        while self.unconfirmed_bytes + len(request.audio) > self._limit:
-            if not self._rate:
-                self._forget_oldest()
-                continue
+        """Takes a message in; waits while too much waits to be sent."""
+        while self._end - self._sent + len(request.audio) > self._ahead:
             self._changed.clear()
             await self._changed.wait()
         self._end += len(request.audio)
@@ -111,7 +125,6 @@ class Outbox:
         self._confirmed = max(self._confirmed, self.byte_offset(audio_s))
         while self._items and self._is_confirmed(self._items[0]):
             self._drop()
-        self._changed.set()
 
     def confirm_turn(self) -> None:
         """A turn is over: typed turns up to now need not be sent again."""
@@ -124,18 +137,27 @@ class Outbox:
         return min(exact - exact % self._frame, self._end)
 
     async def read(self, offset: int) -> Requests:
-        """Messages from that byte of audio on, and those still to come, until `close`."""
+        """Messages from that byte of audio on, and those still to come, until `close`.
+
+        Raises:
+            AntiphonApiError: AUDIO_FORGOTTEN, some of that audio is not kept any more.
+        """
+        if self._kept_from > offset:
+            raise AntiphonApiError(
+                grpc.StatusCode.DATA_LOSS,
+                "audio that would have to be sent again is no longer kept: begin a new turn",
+                reason="AUDIO_FORGOTTEN",
+            )
         position = self._first
         while True:
             while position < self._first + len(self._items):
                 item = self._items[max(position, self._first) - self._first]
                 position = max(position, self._first) + 1
-                if item.request.HasField("audio"):
-                    if item.end <= offset:
-                        continue
-                    if item.start < offset:
+                self._note_sent(item)
+                if item.request.HasField("audio") and item.start < offset:
+                    if item.end > offset:
                         yield assistant_pb2.ConverseRequest(audio=item.request.audio[offset - item.start :])
-                        continue
+                    continue
                 yield item.request
             if self._failure is not None:
                 raise self._failure
@@ -144,6 +166,12 @@ class Outbox:
             self._changed.clear()
             await self._changed.wait()
 
+    def _note_sent(self, item: Sent) -> None:
+        self._sent = max(self._sent, item.end)
+        while self._sent - self._kept_from > self._limit and self._items[0].end < self._sent:
+            self._drop()
+        self._changed.set()
+
     def _is_confirmed(self, item: Sent) -> bool:
         if item.request.HasField("audio"):
             return item.end <= self._confirmed
@@ -151,13 +179,9 @@ class Outbox:
         return item.request.WhichOneof("request") != "text" and item.end < self._confirmed
 
     def _drop(self) -> None:
-        self._items.popleft()
+        self._kept_from = self._items.popleft().end
         self._first += 1
         self._whole = False
-
-    def _forget_oldest(self) -> None:
-        self._confirmed = self._items[0].end
-        self._drop()
 
 
 class Conversation:
@@ -193,6 +217,7 @@ class Conversation:
         self._started = asyncio.Event()
         self._ending: session_pb2.SessionEnding | None = None
         self._failures = 0  # since the last event that said something new
+        self._failing_since = 0.0  # monotonic seconds; 0 while all is well
         self.resumes = 0
 
     async def events(self) -> Responses:
@@ -262,36 +287,52 @@ class Conversation:
             started = event.session_started
             self._token = started.resume_token or self._token
             if started.resumed:
-                held_s = _seconds(started.resume_audio_offset)
-                self._origin_s = held_s if self._origin_s is None else self._origin_s
-                self._base_s = held_s - self._origin_s
+                self._base_s = self._resume_from(started)
             self._started.set()
         elif kind == "session_ending":
             self._ending = event.session_ending
             self._token = event.session_ending.resume_token or self._token
         else:
-            self._failures = 0 if kind != "audio_acknowledged" else self._failures
+            if kind != "audio_acknowledged":
+                self._failures, self._failing_since = 0, 0.0
             if kind == "turn_completed":
                 self._outbox.confirm_turn()
         if event.HasField("received_audio_offset"):
             self._outbox.confirm(self._base_s + _seconds(event.received_audio_offset))
 
+    def _resume_from(self, started: session_pb2.SessionStarted) -> float:
+        """Audio time of this conversation, seconds, from which on the server wants it again."""
+        if not started.HasField("resume_audio_offset"):
+            return self._outbox.confirmed_s
+        held_s = _seconds(started.resume_audio_offset)
+        self._origin_s = held_s if self._origin_s is None else self._origin_s
+        return held_s - self._origin_s
+
     async def _prepare_again(self, error: AntiphonApiError) -> None:
         """Waits until a new stream should be opened, or raises `error` where the conversation cannot go on."""
         self._failures += 1
-        if self._token and error.code == grpc.StatusCode.NOT_FOUND and self._outbox.whole:
-            self._token = ""  # the server knows nothing of it any more, and nothing is lost yet: begin anew
-            delay: float | None = 0.0 if self._failures <= self._retry.attempts else None
-        elif self._ending is not None and self._ending.reason in _RESUMABLE_ENDINGS and self._token:
-            delay = 0.0 if self._failures <= self._retry.attempts else None
-        else:
-            delay = self._retry.delay(error, self._failures)
+        self._failing_since = self._failing_since or time.monotonic()
+        delay = self._delay(error)
         if delay is None or not (self._token or self._outbox.whole):
             raise error
         if not self._token:
             self._base_s = 0.0
         self.resumes += 1
         await asyncio.sleep(delay)
+
+    def _delay(self, error: AntiphonApiError) -> float | None:
+        """Seconds to wait before the next stream; None to give up."""
+        patient = time.monotonic() - self._failing_since < self._retry.patience_s
+        if self._token and error.code == grpc.StatusCode.NOT_FOUND and self._outbox.whole:
+            self._token = ""  # the server knows nothing of it any more, and nothing is lost yet: begin anew
+            return 0.0 if self._failures <= self._retry.attempts else None
+        if self._ending is not None and self._ending.reason in _RESUMABLE_ENDINGS and self._token:
+            return 0.0 if self._failures <= self._retry.attempts else None
+        replacing = error.retryable or error.code == grpc.StatusCode.UNAVAILABLE
+        if self._token and replacing and patient:
+            # A replica that was lost is being replaced, which takes a while: worth the wait in a running conversation.
+            return self._retry.delay(error, 1)
+        return self._retry.delay(error, self._failures)
 
 
 def _as_request(item: Item) -> assistant_pb2.ConverseRequest:

@@ -21,12 +21,14 @@ class RetryPolicy:
         lost_attempts: tries in all where the replica was lost.
         first_delay_s: wait before the first repeat where the server names no time, seconds; doubles each time.
         longest_delay_s: longest wait, seconds; a server that asks for more is not waited for.
+        patience_s: how long a running conversation waits for a replica in the place of one that was lost, seconds.
     """
 
     attempts: int = 3
     lost_attempts: int = 2
     first_delay_s: float = 0.1
     longest_delay_s: float = 5.0
+    patience_s: float = 20.0
 
     def delay(self, error: AntiphonApiError, tries: int, repeatable: bool = True) -> float | None:
         """Seconds to wait before the next try, or None to give up.

@@ -24,7 +24,7 @@ class Leg:
         failure: how it ends; None ends well.
         refusal: it fails so before it says anything.
         ending: announced before `failure`.
-        resume_at_s: audio time from which a resumed conversation is to be sent again.
+        resume_at_s: audio time from which a resumed conversation is to be sent again; None leaves it unsaid.
     """
 
     hears: int | None = None
@@ -32,7 +32,7 @@ class Leg:
     failure: AntiphonApiError | None = None
     refusal: AntiphonApiError | None = None
     ending: session_pb2.SessionEnding | None = None
-    resume_at_s: float = 0.0
+    resume_at_s: float | None = 0.0
 
 
 @dataclass
@@ -87,7 +87,8 @@ class ScriptedTransport:
 
     def _started(self, leg: Leg, resumed: bool) -> session_pb2.SessionStarted:
         started = session_pb2.SessionStarted(resume_token=f"token-{len(self.configs)}", resumed=resumed)
-        started.resume_audio_offset.FromNanoseconds(round(leg.resume_at_s * 1e9))
+        if leg.resume_at_s is not None:
+            started.resume_audio_offset.FromNanoseconds(round(leg.resume_at_s * 1e9))
         return started
 
     def _event(self, **event: object) -> Response:

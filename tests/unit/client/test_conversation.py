@@ -63,6 +63,12 @@ async def test_a_lost_replica_is_resumed_with_what_is_not_confirmed() -> None:
     assert transport.others[1] == ["end"]
 
 
+async def test_a_server_that_names_no_offset_gets_what_it_has_not_confirmed() -> None:
+    transport = ScriptedTransport([Leg(hears=9600, failure=lost()), Leg(resume_at_s=None)])
+    await run(transport)
+    assert transport.audio[1] == AUDIO[9600:]
+
+
 async def test_a_chunk_that_is_held_in_part_is_sent_from_there_on() -> None:
     transport = ScriptedTransport([Leg(hears=9600, confirms=False, failure=lost()), Leg(resume_at_s=0.125)])
     await run(transport)
@@ -84,7 +90,7 @@ async def test_a_refusal_that_does_not_ask_for_a_retry_is_final() -> None:
 
 
 async def test_a_replica_lost_twice_without_news_is_given_up() -> None:
-    transport = ScriptedTransport([Leg(hears=3200, failure=lost()), Leg(hears=3200, failure=lost())])
+    transport = ScriptedTransport([Leg(hears=3200, failure=lost()), Leg(hears=0, failure=lost(), resume_at_s=0.1)])
     with pytest.raises(AntiphonApiError, match="gone"):
         await run(transport)
     assert len(transport.configs) == 2
@@ -158,17 +164,55 @@ async def test_closing_the_events_stops_the_source() -> None:
     assert stopped.is_set()
 
 
-async def test_unconfirmed_audio_holds_the_source_up() -> None:
-    outbox = Outbox(bytes_per_second=32000, limit=6400)
-    audio = assistant_pb2.ConverseRequest(audio=AUDIO[:3200])
-    await outbox.put(audio)
-    await outbox.put(audio)
-    third = asyncio.ensure_future(outbox.put(audio))
+AUDIO_MESSAGE = assistant_pb2.ConverseRequest(audio=AUDIO[:3200])
+
+
+async def test_audio_that_cannot_be_sent_holds_the_source_up() -> None:
+    outbox = Outbox(bytes_per_second=32000, ahead=6400)
+    await outbox.put(AUDIO_MESSAGE)
+    await outbox.put(AUDIO_MESSAGE)
+    third = asyncio.ensure_future(outbox.put(AUDIO_MESSAGE))
     await asyncio.sleep(0.01)
     assert not third.done()
-    outbox.confirm(0.1)
+    reading = outbox.read(0)
+    await anext(reading)
     await asyncio.wait_for(third, 1.0)
-    assert outbox.unconfirmed_bytes == 6400
+
+
+async def test_what_is_confirmed_is_not_kept() -> None:
+    outbox = Outbox(bytes_per_second=32000)
+    for _ in range(3):
+        await outbox.put(AUDIO_MESSAGE)
+    outbox.confirm(0.15)
+    assert outbox.kept_bytes == 6400, "the second piece is confirmed in part only"
+    outbox.confirm(0.3)
+    assert outbox.kept_bytes == 0
+
+
+async def test_the_oldest_is_forgotten_when_nobody_confirms_and_then_cannot_be_sent_again() -> None:
+    outbox = Outbox(bytes_per_second=32000, limit=6400)
+    for _ in range(10):
+        await outbox.put(AUDIO_MESSAGE)
+    outbox.close()
+    assert b"".join([request.audio async for request in outbox.read(0)]) == AUDIO[:3200] * 10
+    assert outbox.kept_bytes == 6400
+    assert b"".join([request.audio async for request in outbox.read(25600)]) == AUDIO[:3200] * 2
+    with pytest.raises(AntiphonApiError, match="AUDIO_FORGOTTEN"):
+        _ = [request async for request in outbox.read(9600)]
+
+
+async def test_a_replica_that_is_being_replaced_is_waited_for() -> None:
+    absent = AntiphonApiError(
+        grpc.StatusCode.UNAVAILABLE, "none", reason="NO_REPLICA", retryable=True, retry_after=0.001
+    )
+    transport = ScriptedTransport(
+        [Leg(hears=3200, failure=lost()), *(Leg(refusal=absent) for _ in range(8)), Leg(resume_at_s=0.1)]
+    )
+    await run(transport)
+    assert transport.audio[-1] == AUDIO[3200:]
+    transport = ScriptedTransport([Leg(hears=3200, failure=lost()), *(Leg(refusal=absent) for _ in range(8))])
+    with pytest.raises(AntiphonApiError, match="NO_REPLICA"):
+        await run(transport, retry=RetryPolicy(first_delay_s=0.001, patience_s=0.0))
 
 
 async def test_a_control_is_kept_until_later_audio_is_confirmed() -> None:
@@ -180,9 +224,9 @@ async def test_a_control_is_kept_until_later_audio_is_confirmed() -> None:
     assert [r.WhichOneof("request") async for r in outbox.read(3200)] == ["control"]
 
 
-async def test_audio_of_unknown_rate_is_kept_up_to_the_limit_only() -> None:
-    outbox = Outbox(bytes_per_second=0, limit=6400)
-    for _ in range(10):
-        await outbox.put(assistant_pb2.ConverseRequest(audio=AUDIO[:3200]))
-    assert outbox.unconfirmed_bytes == 6400
-    assert not outbox.whole
+async def test_audio_of_unknown_rate_is_never_confirmed() -> None:
+    outbox = Outbox(bytes_per_second=0, frame_bytes=1)
+    await outbox.put(AUDIO_MESSAGE)
+    outbox.confirm(10.0)
+    assert outbox.kept_bytes == 3200
+    assert outbox.whole

@@ -82,7 +82,7 @@ class Transcriber:
         self._adaptation = ""
         self._utterance = 0
         self._revision = 0
-        self._text = ""
+        self._told = ("", 0.0, 0)  # the last partial's text, stability and stable prefix
         self._stable = StableText()
         self._endpoint_told = False
         self._finished = False
@@ -164,7 +164,7 @@ class Transcriber:
         self._decoder.start(self._adaptation)
         self._to_decode = list(self._recent)
         self._decoded_from = self._endpointer.now - len(self._recent)
-        self._revision, self._text, self._stable = 0, "", StableText()
+        self._revision, self._told, self._stable = 0, ("", 0.0, 0), StableText()
 
     def _take(self, chunk: Pcm) -> None:
         if self._endpointer.silence > _HELD_AFTER_CHUNKS:
@@ -183,10 +183,10 @@ class Transcriber:
             return []
         text = self._decoder.partial()
         stability, prefix = self._stable.look(text)
-        if text == self._text or not text:
+        if not text or (text, stability, prefix) == self._told:
             return []
-        self._text = text
-        self._revision += 1
+        self._revision += text != self._told[0]
+        self._told = (text, stability, prefix)
         return [
             Partial(
                 self._utterance, self._revision, text, self._seconds(self._decoded_from), self._now, stability, prefix

@@ -1,13 +1,16 @@
 """The adapter to pocketsphinx, and the only import of it; runs in worker processes.
 
-Two things here are not in its manual but decide its accuracy:
+Four things here are not in its manual but decide its accuracy:
 
+- Loudness. The model was trained on speech of one level, and 20 dB less took the word error rate from 16 % to 58 %. So
+  an utterance is brought to that level by what its first half second shows.
 - The cepstral mean. Live normalisation starts from a fixed mean and moves only after 8 s of one utterance; commands are
-  shorter. Its first coefficient is loudness: 20 dB less of it took the word error rate from 16 % to 58 %. So the mean
-  starts from what speech looks like at the level of the utterance's first half second, moves every 200 ms, and what
-  an utterance taught goes on to the session's next one. On synthetic speech this comes close to knowing the
-  utterance's own mean beforehand.
-- Decoders are reused, and keep the mean of whoever spoke last: it is set anew for each utterance.
+  shorter. So the mean starts from that of real speech, moves every 200 ms, and what an utterance taught goes on to the
+  session's next one. On synthetic speech this comes close to knowing the utterance's own mean beforehand.
+- A noise floor. The model has never heard digital silence, and synthetic speech between which it lies came to a word
+  error rate of 38 %; with noise 33 dB below the speech added before decoding, to 6 %. More of it costs real speech.
+- Decoders are reused, and keep the mean and the noise estimate of whoever spoke last: both are set anew for each
+  utterance, so that the same audio gives the same words whoever spoke before (0.06 ms).
 """
 
 from __future__ import annotations
@@ -26,14 +29,20 @@ from services.runtime.audio import Pcm
 _Vector = NDArray[np.float64]
 
 _FRAME_SECONDS = 0.01
+_FRAME_SAMPLES, _FRAME_SHIFT = 410, 160
 _LEVEL_SAMPLES = 8_000  # 0.5 s, most of it from before and during the first syllable
 _LEVEL_WINDOW = 512
-_C0_PER_DB = 10.0 / (20.0 / math.log(10.0))  # c0 of the model's orthonormal DCT over 25 natural log energies
 _OWN_PRIOR_FRAMES = 500  # frames that pocketsphinx counts the mean it was given as (CMN_WIN)
-_PRIOR_FRAMES = 60  # frames that we count it as
+_PRIOR_FRAMES = 30  # frames that we count it as
 _ADAPT_FRAMES = 20  # frames between two steps of the mean
+_ADAPT_SAMPLES = _ADAPT_FRAMES * _FRAME_SHIFT
+_LEVEL_DB = 66.0  # loudest 32 ms of speech as the decoder hears it, dB re one least significant bit
+_MAX_GAIN_DB = 40.0
+_FLOOR = 45.0  # standard deviation of the noise floor, in sample values: 33 dB below the speech
+_FLOOR_SEED = 7  # the same audio gives the same words
 _NBEST = 30
 _DEFAULT_BOOST = 3.0
+_SMALLEST = 1e-300  # likelihoods come as numbers, not as logarithms; a long silence underflows
 _FILLERS = ("<", "[", "+")
 
 
@@ -49,12 +58,14 @@ class PocketsphinxDecoder:
             loglevel="FATAL",
             **bundle.decoder,
         )
-        self._log_base = math.log(self._decoder.config["logbase"])
         self._start_mean = np.array(bundle.feature_mean)
         self._mean = _RunningMean(self._start_mean)
         self._waiting: list[Pcm] = []  # until there is enough to know the level
         self._running = False
+        self._floor = np.random.default_rng(_FLOOR_SEED)
+        self._gain = np.float32(1.0)
         self._given = ""
+        self._samples = 0  # of the utterance, given to the decoder
         self.phrases: tuple[Phrase, ...] = ()
         self.adaptation = ""
 
@@ -62,6 +73,7 @@ class PocketsphinxDecoder:
         self._given = self.adaptation = adaptation
         self._waiting.clear()
         self._running = False
+        self._floor = np.random.default_rng(_FLOOR_SEED)
 
     def feed(self, pcm: Pcm) -> None:
         if self._running:
@@ -89,7 +101,7 @@ class PocketsphinxDecoder:
         best = self._decoder.hyp()
         if best is None or not best.hypstr:
             return []
-        found = [self._best(str(best.hypstr), best.prob)]
+        found = [self._best(str(best.hypstr))]
         if max_alternatives > 1 or self.phrases:
             found = self._biased(found[0])
         kept = found[:max_alternatives]
@@ -110,50 +122,62 @@ class PocketsphinxDecoder:
         if self._given:
             start = np.array([float(value) for value in self._given.split(",")])
         else:
-            start = self._start_mean.copy()
-            start[0] += _C0_PER_DB * level_db(audio)
+            start = self._start_mean
+        gain_db = min(_LEVEL_DB - level_db(audio), _MAX_GAIN_DB)
+        self._gain = np.float32(10.0 ** (gain_db / 20.0))
         self._mean = _RunningMean(start)
+        self._decoder.reinit_feat()
         self._decoder.set_cmn(_text(start))
         self._decoder.start_utt()
         self._running = True
+        self._samples = 0
         self._decode(audio)
 
     def _decode(self, pcm: Pcm) -> None:
-        self._decoder.process_raw(pcm.tobytes())
-        if self._decoder.n_frames() - self._mean.frames >= _ADAPT_FRAMES:
-            self._adapt()
+        floor = self._floor.standard_normal(pcm.size, np.float32) * np.float32(_FLOOR)
+        leveled = np.clip(pcm * self._gain + floor, -32_768, 32_767).astype(np.int16)
+        for at in range(0, pcm.size, _ADAPT_SAMPLES):
+            piece = leveled[at : at + _ADAPT_SAMPLES]
+            self._decoder.process_raw(piece.tobytes())
+            self._samples += piece.size
+            if self._frames - self._mean.frames >= _ADAPT_FRAMES:
+                self._adapt()
 
     def _adapt(self) -> None:
-        frames = self._decoder.n_frames()
+        frames = self._frames
         if frames > self._mean.frames:
             self._mean.update(np.array([float(value) for value in self._decoder.get_cmn(True).split(",")]), frames)
             self._decoder.set_cmn(_text(self._mean.value))
 
-    def _best(self, text: str, posterior: int) -> Alternative:
-        words, acoustic, language = [], 0, 0
+    @property
+    def _frames(self) -> int:
+        """Frames that the running mean has seen; `n_frames` counts those that were searched, a few less."""
+        return max(0, (self._samples - _FRAME_SAMPLES) // _FRAME_SHIFT + 1)
+
+    def _best(self, text: str) -> Alternative:
+        words, acoustic, language = [], 0.0, 0.0
         for segment in self._decoder.seg():
-            acoustic += segment.ascore
-            language += segment.lscore
+            acoustic += _log(segment.ascore)
+            language += _log(segment.lscore)
             if not segment.word.startswith(_FILLERS):
                 words.append(
                     Word(
                         segment.word.partition("(")[0],
                         segment.start_frame * _FRAME_SECONDS,
                         (segment.end_frame + 1) * _FRAME_SECONDS,
-                        self._probability(segment.prob),
+                        round(min(1.0, segment.prob), 4),
                     )
                 )
-        return Alternative(
-            text, self._probability(posterior), tuple(words), acoustic * self._log_base, language * self._log_base
-        )
+        mean = math.exp(sum(_log(word.confidence) for word in words) / len(words)) if words else 0.0
+        return Alternative(text, round(mean, 4), tuple(words), round(acoustic, 2), round(language, 2))
 
     def _biased(self, best: Alternative) -> list[Alternative]:
         """The n-best, best first, after each phrase in it counted its boost a word."""
         scores: dict[str, float] = {}
         for _, hypothesis in zip(range(_NBEST), self._decoder.nbest(), strict=False):
             if hypothesis.hypstr:
-                scores.setdefault(str(hypothesis.hypstr), hypothesis.score * self._log_base)
-        scores.setdefault(best.text, max(scores.values(), default=0.0))
+                scores.setdefault(str(hypothesis.hypstr), _log(hypothesis.score))
+        scores[best.text] = max(scores.values(), default=0.0) + 1e-6  # the lattice's best path is not always among them
         ranked = sorted(scores, key=lambda text: scores[text] + self._boost(text), reverse=True)
         return [best if text == best.text else _like(best, text) for text in ranked]
 
@@ -164,9 +188,6 @@ class PocketsphinxDecoder:
             for phrase in self.phrases
             if f" {phrase.text.lower()} " in padded
         )
-
-    def _probability(self, log: int) -> float:
-        return round(min(1.0, math.exp(log * self._log_base)), 4)
 
 
 class _RunningMean:
@@ -210,6 +231,10 @@ def _without_words(alternative: Alternative) -> Alternative:
     return Alternative(
         alternative.text, alternative.confidence, (), alternative.acoustic_score, alternative.language_score
     )
+
+
+def _log(likelihood: float) -> float:
+    return math.log(max(likelihood, _SMALLEST))
 
 
 def _text(mean: _Vector) -> str:

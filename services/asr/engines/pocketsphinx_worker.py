@@ -31,7 +31,8 @@ class Decoders:
     def acquire(self) -> PocketsphinxDecoder:
         return self._idle.pop() if self._idle else PocketsphinxDecoder(self._bundle)
 
-    def release(self, decoder: PocketsphinxDecoder) -> None:
+    def release(self, decoder: Decoder) -> None:
+        assert isinstance(decoder, PocketsphinxDecoder)
         decoder.phrases = ()
         self._idle.append(decoder)
 
@@ -57,7 +58,6 @@ class _Session:
         return decoder
 
     def release(self, decoder: Decoder) -> None:
-        assert isinstance(decoder, PocketsphinxDecoder)
         self._decoders.release(decoder)
 
     def expect(self, phrases: tuple[Phrase, ...]) -> list[Event]:

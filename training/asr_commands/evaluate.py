@@ -1,0 +1,197 @@
+"""Measures a recognition model: `python -m training.asr_commands.evaluate [MODEL…]`. Its figures stand in the cards.
+
+Sets: commands that the model was not trained on and general sentences (SLURP test), both spoken by espeak-ng and so
+labelled synthetic; real recordings of read speech (librivox) and of playing cards from $ANTIPHON_DATA. Everything runs
+through `Transcriber` as in the service, in this process, with endpointing by voice activity.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import tempfile
+import time
+import wave
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from services.asr.engines.bundles import PocketsphinxBundle
+from services.asr.engines.pocketsphinx_worker import Decoders
+from services.asr.engines.silero import SileroDetector
+from services.asr.events import Endpoint, EndpointReason, Final, Partial
+from services.asr.requests import Endpointing, SessionConfig
+from services.asr.transcriber import RATE_HZ, Transcriber
+from services.runtime.audio import AudioFormat, Encoding, Pcm, PcmDecoder
+from services.runtime.inference import read_definition
+from training.asr_commands.grammar import sample
+from training.asr_commands.places import known_places
+from training.asr_commands.speaking import Job, speak
+from training.asr_commands.text import normalised
+from training.asr_commands.train import DOMAIN_SENTENCES, OUT, SEED
+
+_VOICES = ("en-us+klatt3", "en-gb+klatt4", "en-us+klatt", "en-us", "en-gb+f2", "en-us+m1")
+_SPEEDS = (150, 165, 180)
+_HELD_OUT_SEED = 99
+
+
+@dataclass
+class Score:
+    """What one model did on one set."""
+
+    words: int = 0
+    errors: int = 0
+    exact: int = 0
+    clips: int = 0
+    audio_s: float = 0.0
+    cpu_s: float = 0.0
+    final_ms: list[float] = field(default_factory=list)
+    confident_wrong: int = 0
+    stayed: Counter[tuple[int, bool]] = field(default_factory=Counter)
+    broken_prefixes: int = 0
+    partials: int = 0
+
+    def row(self, name: str) -> str:
+        final = np.percentile(self.final_ms, (50, 95)) if self.final_ms else (0.0, 0.0)
+        return (
+            f"| {name} | {self.clips} | {self.errors / max(self.words, 1):.3f} | {self.exact / self.clips:.2f} | "
+            f"{self.cpu_s / self.audio_s:.3f} | {final[0]:.1f} / {final[1]:.1f} |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", type=Path, default=[OUT, OUT.parent / "en-dictation"])
+    parser.add_argument("--count", type=int, default=120)
+    options = parser.parse_args()
+    data = Path(os.environ.get("ANTIPHON_DATA", "../shared/data"))
+    with tempfile.TemporaryDirectory() as folder:
+        sets = {
+            "held-out commands, synthetic": synthetic(Path(folder), "c", commands(options.count)),
+            "SLURP test, synthetic": synthetic(Path(folder), "g", general(data, options.count // 2)),
+            "librivox, real": real(data, "librivox"),
+            "cards, real": real(data, "cards"),
+        }
+        for model in options.models:
+            print(f"\n{model.name}\n| set | clips | WER | exact | CPU / audio | endpoint to final ms p50 / p95 |")
+            for name, clips in sets.items():
+                score = measured(model, clips)
+                print(score.row(name), flush=True)
+                if name.startswith("held"):
+                    print("  partials that stayed, by looks unchanged:", dict(sorted(score.stayed.items())))
+                    print(f"  stable prefixes broken: {score.broken_prefixes} of {score.partials}")
+                print(f"  wrong with confidence > 0.8: {score.confident_wrong}")
+
+
+def commands(count: int) -> list[str]:
+    """Commands of the grammar that are not in the training sample."""
+    words = {line.split()[0].partition("(")[0] for line in (OUT / "commands.dict").read_text().splitlines()}
+    places = known_places(words)
+    trained = set(sample(SEED, DOMAIN_SENTENCES, places))
+    drawn = dict.fromkeys(sample(_HELD_OUT_SEED, 20 * count, places))
+    return [text for text in drawn if text not in trained][:count]
+
+
+def general(data: Path, count: int) -> list[str]:
+    lines = (data / "text" / "slurp" / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    return [" ".join(normalised(json.loads(line)["sentence"])) for line in random.Random(1).sample(lines, count)]
+
+
+def synthetic(folder: Path, prefix: str, texts: Sequence[str]) -> list[tuple[str, Pcm]]:
+    jobs = [
+        Job(text, str(folder / f"{prefix}{at}.wav"), _VOICES[at % len(_VOICES)], _SPEEDS[at % len(_SPEEDS)])
+        for at, text in enumerate(texts)
+    ]
+    speak(jobs)
+    return [(job.text, padded(read_wave(Path(job.path)), at)) for at, job in enumerate(jobs)]
+
+
+def real(data: Path, folder: str) -> list[tuple[str, Pcm]]:
+    return [(text, padded(read_wave(path), 0)) for text, path in _transcribed(data / "audio" / "asr-en" / folder)]
+
+
+def _transcribed(folder: Path) -> Iterator[tuple[str, Path]]:
+    listing = next(path for path in (folder / "transcription", folder / "cards.transcription") if path.exists())
+    for line in listing.read_text(encoding="utf-8").splitlines():
+        text, _, name = line.rpartition("(")
+        path = folder / f"{name.rstrip(')')}.wav"
+        if path.exists():
+            yield " ".join(normalised(text.replace("<s>", "").replace("</s>", ""))), path
+
+
+def read_wave(path: Path) -> Pcm:
+    """16 kHz."""
+    with wave.open(str(path)) as file:
+        decoder = PcmDecoder(AudioFormat(Encoding.LINEAR16, file.getframerate()), RATE_HZ)
+        return np.concatenate((decoder.feed(file.readframes(file.getnframes())), decoder.finish()))
+
+
+def padded(speech: Pcm, seed: int) -> Pcm:
+    """Half the level, 0.4 s before and 0.8 s after, and a noise floor of -66 dBFS."""
+    quiet = np.concatenate((np.zeros(6_400), speech * 0.5, np.zeros(12_800)))
+    noise = np.random.default_rng(seed).normal(0, 16, quiet.size)
+    return np.clip(quiet + noise, -32_768, 32_767).astype(np.int16)
+
+
+def measured(model: Path, clips: Sequence[tuple[str, Pcm]]) -> Score:
+    decoders = Decoders(PocketsphinxBundle.open(read_definition(model / "model.yaml")))
+    score = Score()
+    for text, pcm in clips:
+        _hear(decoders, text, pcm, score)
+    return score
+
+
+def _hear(decoders: Decoders, text: str, pcm: Pcm, score: Score) -> None:
+    config = SessionConfig(model="", interim=True, words=True, endpointing=Endpointing(continuous=True))
+    transcriber = Transcriber(config, SileroDetector(), decoders)
+    partials: list[Partial] = []
+    finals: list[Final] = []
+    begin = time.process_time()
+    data = pcm.tobytes()
+    for at in range(0, len(data), 3_200):
+        asked = time.perf_counter()
+        events = transcriber.feed(data[at : at + 3_200])
+        if any(isinstance(event, Endpoint) and event.reason is EndpointReason.SILENCE for event in events):
+            score.final_ms.append(1e3 * (time.perf_counter() - asked))
+        partials += [event for event in events if isinstance(event, Partial)]
+        finals += [event for event in events if isinstance(event, Final)]
+    finals += [event for event in transcriber.finish() if isinstance(event, Final)]
+    score.cpu_s += time.process_time() - begin
+    score.audio_s += len(pcm) / RATE_HZ
+    heard = " ".join(final.alternatives[0].text for final in finals if final.alternatives)
+    wrong = distance(text.split(), heard.split())
+    score.words += len(text.split())
+    score.errors += wrong
+    score.exact += not wrong
+    score.clips += 1
+    best = [final.alternatives[0].confidence or 0.0 for final in finals if final.alternatives]
+    score.confident_wrong += bool(wrong and best and min(best) > 0.8)
+    _judge_partials(partials, finals, score)
+
+
+def _judge_partials(partials: Sequence[Partial], finals: Sequence[Final], score: Score) -> None:
+    texts = {final.utterance: f"{final.alternatives[0].text} " for final in finals if final.alternatives}
+    for partial in partials:
+        final = texts.get(partial.utterance, "")
+        score.partials += 1
+        score.stayed[round(100 * partial.stability), final.startswith(f"{partial.text} ")] += 1
+        score.broken_prefixes += not final.startswith(partial.text[: partial.stable_prefix])
+
+
+def distance(wanted: Sequence[str], heard: Sequence[str]) -> int:
+    """Words to change, leave out or put in (Levenshtein)."""
+    row = list(range(len(heard) + 1))
+    for at, word in enumerate(wanted, 1):
+        diagonal, row[0] = row[0], at
+        for column, other in enumerate(heard, 1):
+            diagonal, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, diagonal + (word != other))
+    return row[-1]
+
+
+if __name__ == "__main__":
+    main()

@@ -306,7 +306,7 @@ class Conversation:
             return self._outbox.confirmed_s
         held_s = _seconds(started.resume_audio_offset)
         self._origin_s = held_s if self._origin_s is None else self._origin_s
-        return held_s - self._origin_s
+        return max(held_s - self._origin_s, self._outbox.confirmed_s)
 
     async def _prepare_again(self, error: AntiphonApiError) -> None:
         """Waits until a new stream should be opened, or raises `error` where the conversation cannot go on."""

@@ -113,6 +113,8 @@ class Conversation:
         session_id, resume_token: known from the first event on.
         sequence: number of the last message the servicer has sent; it counts, the conversation remembers.
         received_audio: seconds of audio received on this stream.
+        safe_audio: seconds of it that a lost replica does not lose, up to the end of the last turn that was stored: the
+            words of a turn that runs have to be sent again.
     """
 
     def __init__(self, premises: Premises, opening: Opening) -> None:
@@ -130,6 +132,8 @@ class Conversation:
         self.resume_token = ""
         self.sequence = 0
         self.received_audio = 0.0
+        self.safe_audio = 0.0
+        self._earlier_audio = 0.0  # of the streams before this one, seconds
 
     @property
     def session_id(self) -> str:
@@ -172,7 +176,8 @@ class Conversation:
             self._memory, self.resume_token = await keeper.begin(tenant)
         unseen = self._memory.sequence > self._opening.last_sequence
         self.sequence = max(self._memory.sequence, self._opening.last_sequence)
-        await self._events.put(SessionStarted(self.session_id, self.resume_token, resumed=bool(token)))
+        self._earlier_audio = self._memory.audio
+        await self._events.put(SessionStarted(self.session_id, self.resume_token, bool(token), self._earlier_audio))
         if token and unseen and self._memory.state.past:
             await self._repeat_last(self._memory.state.past[0])
 
@@ -373,9 +378,17 @@ class Conversation:
                 book.used(tenant, self._profile.user_id, delivery.served.skill_id, now)
         else:
             state = replace(state, turns=state.turns + 1)
-        self._memory = replace(self._memory, state=state, skill_state=delivery.skill_state, sequence=self.sequence)
+        heard = self.received_audio
+        self._memory = replace(
+            self._memory,
+            state=state,
+            skill_state=delivery.skill_state,
+            sequence=self.sequence,
+            audio=self._earlier_audio + heard,
+        )
         try:
             self._memory = await self._premises.keeper.save(tenant, self._memory)
+            self.safe_audio = heard
             await self._premises.keeper.prolong(tenant, self.session_id, self.resume_token)
         except Conflict:
             raise

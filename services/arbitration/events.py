@@ -154,11 +154,12 @@ class TurnEnded:
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The first event of a stream."""
+    """The first event of a stream. `held_audio`: seconds of the conversation's audio that need not be sent again."""
 
     session_id: str
     resume_token: str
     resumed: bool = False
+    held_audio: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class SessionMemory:
     Attributes:
         skill_state: what the last skill asked to keep.
         sequence: number of the last message sent to the client.
+        audio: seconds of audio, over all its streams, up to the end of the last turn: a resumed client goes on there.
         version: of the stored value; the next save replaces exactly this one.
     """
 
@@ -40,6 +41,7 @@ class SessionMemory:
     skill_state: bytes = b""
     sequence: int = 0
     version: int = ABSENT
+    audio: float = 0.0
 
 
 @dataclass
@@ -124,6 +126,7 @@ def _encoded(memory: SessionMemory) -> bytes:
             "pending": _prompt_out(state.pending) if state.pending else None,
             "skill_state": _text(memory.skill_state),
             "sequence": memory.sequence,
+            "audio": memory.audio,
         }
     ).encode()
 
@@ -135,7 +138,7 @@ def _decoded(session_id: str, value: bytes) -> SessionMemory:
         _prompt_in(read["pending"]) if read["pending"] else None,
         read["turns"],
     )
-    return SessionMemory(session_id, state, _bytes(read["skill_state"]), read["sequence"])
+    return SessionMemory(session_id, state, _bytes(read["skill_state"]), read["sequence"], audio=read["audio"])
 
 
 def _past_out(turn: PastTurn) -> dict[str, Any]:

@@ -99,6 +99,8 @@ class Messages:
         started.session_id = event.session_id
         started.resume_token = event.resume_token
         started.resumed = event.resumed
+        if event.resumed:
+            set_seconds(started.resume_audio_offset, event.held_audio)
         started.language_code = self._language
         set_seconds(started.max_duration, self._max_session_s)
         set_seconds(started.idle_timeout, self._idle_s)

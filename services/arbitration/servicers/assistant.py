@@ -105,7 +105,7 @@ class _Stream:
         self._conversation = conversation
         self._messages = messages
         self._call = call
-        self._acknowledged = 0.0
+        self._heard = 0.0
         call.complete_ending = self._number
 
     async def run(self, inputs: AsyncIterator[Input]) -> AsyncGenerator[assistant_pb2.ConverseResponse, None]:
@@ -119,7 +119,7 @@ class _Stream:
     def _of(self, event: Event | None) -> list[assistant_pb2.ConverseResponse]:
         if event is not None:
             return list(self._messages.of(event))
-        if self._conversation.received_audio <= self._acknowledged:
+        if self._conversation.received_audio <= self._heard:
             return []
         message = assistant_pb2.ConverseResponse()
         message.audio_acknowledged.SetInParent()
@@ -128,9 +128,10 @@ class _Stream:
     def _number(self, message: assistant_pb2.ConverseResponse) -> None:
         self._conversation.sequence += 1
         message.sequence_number = self._conversation.sequence
-        self._acknowledged = self._conversation.received_audio
-        self._call.received_audio_s = self._acknowledged
-        set_seconds(message.received_audio_offset, self._acknowledged)
+        self._heard = self._conversation.received_audio
+        # Not what was received but what is safe: from there on a resumed client sends again.
+        self._call.received_audio_s = self._conversation.safe_audio
+        set_seconds(message.received_audio_offset, self._conversation.safe_audio)
 
 
 async def _or_silence(events: AsyncIterator[Event], limit_s: float) -> AsyncGenerator[Event | None, None]:

@@ -469,6 +469,25 @@ def test_a_conversation_goes_on_in_another_stream() -> None:
     assert talk.house.skills["shop"].executed[0].hypothesis.slots[0].text == "milk"
 
 
+def test_audio_is_safe_when_its_turn_is_stored_and_a_resumed_client_goes_on_there() -> None:
+    talk = Talk()
+
+    async def scenario() -> tuple[list[float], list[Event]]:
+        conversation = Conversation(talk.premises, replace(OPENING, continuous=False))
+        safe, first = [], []
+        async for event in conversation.run(scripted(*[CHUNK] * 5, Wait(1e6))):
+            first.append(event)
+            safe.append(conversation.safe_audio)
+        return safe, first + await talk(Typed("hello"), End(), opening=resumed(first))
+
+    safe, events = run(scenario())
+    assert safe[0] == 0.0
+    assert safe[-2] == 0.0, "a turn that runs has to be sent again"
+    assert safe[-1] == pytest.approx(0.5)
+    again = [event for event in events if isinstance(event, SessionStarted)]
+    assert [event.held_audio for event in again] == [0.0, pytest.approx(0.5)]
+
+
 def test_a_token_is_good_once_and_for_its_tenant_only() -> None:
     talk = Talk()
 

@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass
 
 from benchmarks.processes import command, descendants, memory_bytes
 from services.registry import CAPABILITIES, DEFAULT_POOLS
-from services.runtime.deployment import RayPlatform, load_spec
+from services.runtime.deployment import RayPlatform
 from services.runtime.platform import PlatformSettings
 from services.runtime.serving import Replica
-from services.runtime.spec import Runtime
+from services.runtime.spec import Runtime, load_spec
 
 MiB = 1024 * 1024
 _ROLES = {

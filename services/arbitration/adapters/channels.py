@@ -28,6 +28,7 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.service_config", "{}"),  # no transparent retries: the turn decides what is safe to repeat
     ("grpc.enable_retries", 0),
+    ("grpc.http2.bdp_probe", 0),  # estimates of bandwidth, of no use within a platform: 10 % of a message's CPU
 ]
 
 

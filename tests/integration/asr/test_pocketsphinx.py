@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from services.asr.engines.bundles import PocketsphinxBundle
 from services.asr.engines.pocketsphinx import PocketsphinxEngine, PocketsphinxSession
@@ -23,7 +24,7 @@ from services.runtime.errors import FailedPrecondition, Unavailable, WorkerLost
 from services.runtime.inference import ModelDefinition, read_definition
 from tests.fixtures.synthetic_speech import quiet, spoken
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 MODELS = Path(__file__).parents[3] / "services" / "asr" / "models"
 CONFIG = SessionConfig(
@@ -35,7 +36,7 @@ def definition(name: str = "en-commands") -> ModelDefinition:
     return read_definition(MODELS / name / "model.yaml")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine() -> AsyncIterator[PocketsphinxEngine]:
     engine = PocketsphinxEngine([definition()], workers=1)
     await engine.start()
@@ -226,7 +227,7 @@ async def test_an_unknown_model_is_refused_and_the_session_given_back(engine: Po
     assert engine.stats()[0].sessions == 0
 
 
-def test_a_bundle_whose_file_was_changed_is_refused(tmp_path: Path) -> None:
+async def test_a_bundle_whose_file_was_changed_is_refused(tmp_path: Path) -> None:
     for path in (MODELS / "en-commands").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with (tmp_path / "commands.lm.bin").open("ab") as file:
@@ -236,5 +237,5 @@ def test_a_bundle_whose_file_was_changed_is_refused(tmp_path: Path) -> None:
     assert refused.value.reason == "MODEL_DIGEST_MISMATCH"
 
 
-def test_the_wheel_still_holds_the_dictation_model() -> None:
+async def test_the_wheel_still_holds_the_dictation_model() -> None:
     assert PocketsphinxBundle.open(definition("en-dictation")).definition.id == "cmusphinx/en-dictation@5.1"

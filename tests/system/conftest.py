@@ -41,12 +41,12 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     others = [item for item in request.session.items if not item.path.is_relative_to(RUNTIME_TESTS)]
     capabilities = CAPABILITIES if others else {}
     pools = DEFAULT_POOLS if others else ()
-    folder = tmp_path_factory.mktemp("platform")
+    folder, telemetry = tmp_path_factory.mktemp("platform"), tmp_path_factory.mktemp("telemetry")
     settings = PlatformSettings(
         port=0,
         pool_port=0,
         api_keys=write_keys(folder),
-        telemetry_dir=str(folder),
+        telemetry_dir=str(telemetry),
         trace_ratio=1.0,
         pools=(*pools, *(TURN_POOLS if others else ()), *TOY_POOLS),
     )

@@ -20,6 +20,8 @@ from services.runtime.errors import FailedPrecondition, InvalidInput
 from services.runtime.inference import read_definition
 from services.runtime.worker_process import serve
 
+_KEPT_DECODERS = 4  # idle, per model: 12 MB each with the commands model, 96 MB with the dictation model
+
 
 class Decoders:
     """One model's decoders in this process; as many as people have spoken at once."""
@@ -34,7 +36,8 @@ class Decoders:
     def release(self, decoder: Decoder) -> None:
         assert isinstance(decoder, PocketsphinxDecoder)
         decoder.phrases = ()
-        self._idle.append(decoder)
+        if len(self._idle) < _KEPT_DECODERS:
+            self._idle.append(decoder)
 
     def report(self, phrases: Sequence[Phrase]) -> BiasingReport:
         decoder = self.acquire()

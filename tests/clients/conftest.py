@@ -13,7 +13,7 @@ from services.registry import CAPABILITIES, DEFAULT_POOLS
 from services.runtime.deployment import RayPlatform
 from services.runtime.platform import PlatformSettings
 
-QUESTION = "What is twelve plus thirty?"
+QUESTION = "What is forty plus two?"
 QUESTION_RATE_HZ = 16_000
 
 

@@ -18,7 +18,7 @@ def test_a_spoken_turn(target: str, question: bytes, tmp_path: Path) -> None:
     finished = subprocess.run(client, capture_output=True, text=True, timeout=90, check=False)
     assert finished.returncode == 0, finished.stderr
     turn = json.loads(finished.stdout)
-    assert "twelve plus thirty" in turn["transcript"]
+    assert "forty plus two" in turn["transcript"]
     assert turn["outcome"] == "DECISION_OUTCOME_EXECUTE"
     assert turn["skill"] in turn["candidates"]
     assert turn["status"] == "TURN_STATUS_ANSWERED"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("hop", "sessions", "start")
+NAMES = ("hop", "sessions", "start", "recognition", "turns")
 
 
 def main(arguments: list[str]) -> None:

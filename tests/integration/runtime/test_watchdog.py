@@ -46,6 +46,11 @@ def _start(folder: Path, mode: str) -> tuple[subprocess.Popen[str], int, int]:
     return driver, child, other
 
 
+def _close(driver: subprocess.Popen[str]) -> None:
+    assert driver.stdout is not None
+    driver.stdout.close()
+
+
 def _gone(pid: int, within_s: float = 10.0) -> bool:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
@@ -73,7 +78,7 @@ def test_a_killed_driver_leaves_neither_process_nor_folder(tmp_path: Path) -> No
         assert not _gone(other, 0.3)
     finally:
         os.kill(other, signal.SIGKILL)
-        driver.stdout.close() if driver.stdout else None
+        _close(driver)
 
 
 def test_release_returns_when_all_is_swept(tmp_path: Path) -> None:
@@ -89,4 +94,4 @@ def test_release_returns_when_all_is_swept(tmp_path: Path) -> None:
         os.kill(other, signal.SIGKILL)
         driver.kill()
         driver.wait()
-        driver.stdout.close() if driver.stdout else None
+        _close(driver)

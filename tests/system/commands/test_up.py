@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from antiphon.recordings import read_wav
-from services.runtime.deployment import free_port
+from services.runtime.machine import free_port
 from services.runtime.watchdog import marked
 
 pytestmark = pytest.mark.system

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from services.arbitration.memory import SessionKeeper
 from services.arbitration.ports import Ports
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry, dialogue_manifest
 from services.arbitration.settings import ArbitrationSettings
+from services.arbitration.speculation import SpeculationSettings
 from services.arbitration.traffic import Traffic
 from services.arbitration.turn import House
 from services.runtime.admission import Limits
@@ -91,8 +92,8 @@ class FrontDoor:
         door._learning = asyncio.create_task(door._learn_skills())
         return door
 
-    def premises(self, session: SessionPorts) -> Premises:
-        """What one conversation needs."""
+    def premises(self, session: SessionPorts, end_silence: float | None = None) -> Premises:
+        """What one conversation needs; `end_silence` in seconds where the client has set it, which is then kept."""
         ports = Ports(
             recogniser=session.recogniser,
             understanding=self.understanding,
@@ -103,7 +104,12 @@ class FrontDoor:
         )
         # Effects outlive their conversation, so all desks keep them in one set.
         desk = Desk(ports, self.registry, self.circuits, _effects=self._effects)
-        house = House(ports, self.judge, desk)
+        speculation = SpeculationSettings()
+        if end_silence is not None:
+            speculation = replace(
+                speculation, usual_silence=end_silence, open_silence=end_silence, short_silence=end_silence
+            )
+        house = House(ports, self.judge, desk, speculation)
         return Premises(house, self.store, SessionKeeper(self.store), self.explanations)
 
     async def check(self) -> None:

@@ -71,6 +71,7 @@ class GrpcRecogniser:
         config.context.CopyFrom(self._config.context)
         config.options.CopyFrom(self._config.recognition)
         config.options.interim_results = True
+        config.options.endpointing.continuous = False  # one utterance a stream; the conversation opens the next
         config.options.speech_activity = True
         config.options.words = True
         config.options.max_alternatives = config.options.max_alternatives or MAX_ALTERNATIVES

@@ -12,7 +12,7 @@ from antiphon.types.v1 import audio_pb2, context_pb2
 from services.arbitration.adapters.messages import Messages
 from services.arbitration.adapters.recognition import GrpcRecogniser
 from services.arbitration.adapters.session import SessionPorts
-from services.arbitration.adapters.values import set_seconds
+from services.arbitration.adapters.values import seconds, set_seconds
 from services.arbitration.contexts import Profile, TurnType
 from services.arbitration.conversation import Conversation, Opening
 from services.arbitration.events import Event
@@ -60,7 +60,7 @@ class AssistantServicer:
         format_ = _input_format(config)
         opening = _opening(config, self._locale(config, call), call)
         ports = SessionPorts.of(self._door.channels, config)
-        conversation = Conversation(self._door.premises(ports), opening)
+        conversation = Conversation(self._door.premises(ports, _end_silence(config)), opening)
         inbox = _Inbox(requests, format_, ports.recogniser, opening.profile)
         stream = _Stream(conversation, self._messages(config, opening), call)
         async for message in stream.run(inbox.inputs()):
@@ -318,6 +318,11 @@ def _typed(text: assistant_pb2.TextInput) -> Typed:
     if not 1 <= len(text.text.strip()) <= len(text.text) <= MAX_TEXT:
         raise InvalidInput(f"a text has 1 to {MAX_TEXT} code points", field="text.text")
     return Typed(text.text, _key(text.idempotency_key, "text.idempotency_key"), text.prompt_id, text.choice_id)
+
+
+def _end_silence(config: assistant_pb2.ConverseConfig) -> float | None:
+    endpointing = config.recognition.endpointing
+    return seconds(endpointing.end_silence) if endpointing.HasField("end_silence") else None
 
 
 def _key(value: str, field: str) -> str:

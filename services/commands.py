@@ -317,7 +317,15 @@ def _log_files(run: Run, state: State, pool: str) -> list[Path]:
         raise NotFound(f"there is no pool '{pool}'; there are: {', '.join(state.pools)}", reason="POOL_UNKNOWN")
     if not state.logs:
         raise NotFound("on engine grpc all pools write into the platform's own log", reason="LOG_SHARED")
-    return sorted(Path(state.logs).glob(f"serve/replica_{pool}_*.log"))
+    logs = Path(state.logs)
+    # What a replica's own code writes goes to its process's standard error, which begins with the actor's name.
+    errors = [file for file in logs.glob("worker-*.err") if f":ServeReplica:{pool}:" in _beginning(file)]
+    return [*sorted(logs.glob(f"serve/replica_{pool}_*.log")), *sorted(errors)]
+
+
+def _beginning(file: Path) -> str:
+    with file.open(errors="replace") as opened:
+        return opened.read(500)
 
 
 def _print_tails(files: Sequence[Path], lines: int, follow: bool) -> None:

@@ -103,7 +103,9 @@ def test_up_and_down(machine: Machine, tmp_path: Path) -> None:
     assert shown["pools"]["tts"]["servingEngine"] == "SERVING_ENGINE_RAY_SERVE"
     machine.antiphon("say", "Good morning", "-o", str(tmp_path / "said.wav"))
     assert read_wav(tmp_path / "said.wav").duration_s > 0.4
-    assert "gRPC server" in machine.antiphon("logs", "tts")
+    logged = machine.antiphon("logs", "tts")
+    assert "gRPC server" in logged, "Serve's lines"
+    assert "tts serves on engine ray" in logged, "our own"
     again = machine.start(*machine.up())
     assert "already running" in again.communicate(timeout=30)[0]
     assert again.returncode == 2

@@ -36,7 +36,7 @@ ADMISSIONS = _meter.create_counter("antiphon.admissions", "{call}", "Calls let i
 REFUSALS = _meter.create_counter("antiphon.refusals", "{call}", "Calls turned away, by reason")
 ACTIVE_SESSIONS = _meter.create_up_down_counter("antiphon.active_sessions", "{session}", "Open streams")
 CALL_SECONDS = _meter.create_histogram("antiphon.call.duration", "s", "Length of calls, by method and status")
-TURN_STAGE_SECONDS = _meter.create_histogram("antiphon.turn.stage", "s", "Turn latency by stage, from end of speech")
+TURN_STAGE_SECONDS = _meter.create_histogram("antiphon.turn.stage", "s", "Instants of a turn, from the end of speech")
 
 
 @contextmanager
@@ -46,13 +46,6 @@ def server_span(name: str, metadata: Mapping[str, str], attributes: Mapping[str,
     with _tracer.start_as_current_span(
         name, parent, trace.SpanKind.SERVER, dict(attributes), record_exception=False, set_status_on_exception=False
     ) as span:
-        yield span
-
-
-@contextmanager
-def stage_span(name: str, **attributes: str | int | float) -> Iterator[trace.Span]:
-    """A span for one stage of a turn inside a service."""
-    with _tracer.start_as_current_span(name, attributes=attributes, record_exception=False) as span:
         yield span
 
 

@@ -15,7 +15,7 @@ from services.arbitration.adapters.session import SessionPorts
 from services.arbitration.adapters.values import seconds, set_seconds
 from services.arbitration.contexts import Profile, TurnType
 from services.arbitration.conversation import Conversation, Opening
-from services.arbitration.events import Event
+from services.arbitration.events import Event, TurnEnded
 from services.arbitration.inputs import (
     Audio,
     BargedIn,
@@ -27,7 +27,9 @@ from services.arbitration.inputs import (
     StartTurn,
     Typed,
 )
+from services.arbitration.ledger import LatencyLedger, Mark
 from services.arbitration.replica import FrontDoor
+from services.runtime import telemetry
 from services.runtime.audio import AudioFormat, Encoding
 from services.runtime.calls import Call
 from services.runtime.errors import FailedPrecondition, InvalidInput
@@ -39,6 +41,8 @@ MAX_KEY = 128
 MAX_LANGUAGES = 10
 ACKNOWLEDGE_S = 1.0
 """Longest time without a `received_audio_offset` while audio comes in."""
+
+MEASURED = (Mark.ENDPOINT, Mark.FINAL, Mark.DECISION, Mark.FIRST_TEXT, Mark.FIRST_AUDIBLE, Mark.COMPLETED)
 
 _TURN_TYPES = {
     context_pb2.TURN_TYPE_FOLLOWUP: TurnType.FOLLOWUP,
@@ -118,6 +122,8 @@ class _Stream:
 
     def _of(self, event: Event | None) -> list[assistant_pb2.ConverseResponse]:
         if event is not None:
+            if isinstance(event, TurnEnded) and event.ledger is not None:
+                _measure(event.ledger)
             return list(self._messages.of(event))
         if self._conversation.received_audio <= self._heard:
             return []
@@ -132,6 +138,14 @@ class _Stream:
         # Not what was received but what is safe: from there on a resumed client sends again.
         self._call.received_audio_s = self._conversation.safe_audio
         set_seconds(message.received_audio_offset, self._conversation.safe_audio)
+
+
+def _measure(ledger: LatencyLedger) -> None:
+    """The turn's latency by stage, from the end of speech (a typed turn's text: from its arrival)."""
+    spoken = ledger.marks.get(Mark.END_OF_SPEECH, 0.0)
+    for mark in MEASURED:
+        if mark in ledger.marks:
+            telemetry.TURN_STAGE_SECONDS.record(max(0.0, ledger.marks[mark] - spoken), {"stage": str(mark)})
 
 
 async def _or_silence(events: AsyncIterator[Event], limit_s: float) -> AsyncGenerator[Event | None, None]:

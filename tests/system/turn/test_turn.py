@@ -156,6 +156,9 @@ class TestOneTurn:
                 break
             assert time.monotonic() - begun < 15, "no trace goes through all hops"
             await asyncio.sleep(0.3)
+        measured = "".join(await _lines(folder, "arbitration-*.metrics.jsonl"))
+        assert "antiphon.turn.stage" in measured
+        assert all(f'"{stage}"' in measured for stage in ("decision", "first_audible", "completed"))
         everything = "".join(await _lines(folder, "*.jsonl"))
         assert "three times four" not in everything
         assert "tokyo" not in everything.lower()

@@ -190,7 +190,9 @@ async def _until_it_answers(target: str) -> tuple[list[tuple[str, Failure]], flo
     async with asyncio.timeout(2 * RECOVERY_S):
         while True:
             async with ToyClient.connect(target) as client:
-                outcomes = [("unary", await _outcome(client.say())), ("stream", await _stream_outcome(client))]
+                # At once: while one is held up, the replica may have come back for the other.
+                unary, stream = await asyncio.gather(_outcome(client.say()), _stream_outcome(client))
+            outcomes = [("unary", unary), ("stream", stream)]
             if not any(failure for _, failure in outcomes):
                 return failures, time.monotonic()
             failures += [(kind, failure) for kind, failure in outcomes if failure is not None]

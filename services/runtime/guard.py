@@ -218,7 +218,8 @@ async def _requests(
     messages: AsyncIterator[bytes], request_class: type[Message], clock: SessionClock
 ) -> AsyncGenerator[Message, None]:
     async for data in messages:
-        await clock.took(len(data))
+        if not clock.took(len(data)):
+            raise await clock.too_many_bytes()
         yield _parse(request_class, data)
 
 

@@ -46,17 +46,20 @@ class SessionClock:
             "length": self._loop.call_later(limits.session_s, self._fail, _too_long(limits)),
         }
 
-    async def took(self, size: int) -> None:
-        """Notes one message of `size` bytes from the client. Raises QuotaExceeded past the session's bytes."""
+    def took(self, size: int) -> bool:
+        """Notes one message of `size` bytes from the client; False when the session has sent too many bytes."""
         self._last = self._loop.time()
         self._bytes += size
-        if self._bytes > self._limits.session_bytes:
-            await self._announce_quietly("QUOTA", 0.0)
-            raise QuotaExceeded(
-                f"this session sent more than {self._limits.session_bytes} bytes",
-                reason="SESSION_BYTES",
-                metadata={"limit": str(self._limits.session_bytes), "subject": "session_bytes"},
-            )
+        return self._bytes <= self._limits.session_bytes
+
+    async def too_many_bytes(self) -> QuotaExceeded:
+        """Announces the cut of a session that sent too much, and is the error it ends with."""
+        await self._announce_quietly("QUOTA", 0.0)
+        return QuotaExceeded(
+            f"this session sent more than {self._limits.session_bytes} bytes",
+            reason="SESSION_BYTES",
+            metadata={"limit": str(self._limits.session_bytes), "subject": "session_bytes"},
+        )
 
     def touch(self) -> None:
         """The server sent something: a client that listens is not idle."""

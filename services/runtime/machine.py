@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import tempfile
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime.errors import FailedPrecondition
 
+CHOSEN_PORTS = range(20_000, 30_000)  # Ray's workers have 10002 to 19999, Serve's replicas 30000 and 40000 upwards
 LONGEST_PLACE = 9  # HAProxy takes paths of sockets up to 97 characters
 
 
@@ -42,12 +44,26 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different TCP ports on loopback that are free now."""
+    """Different TCP ports on loopback that are free now, and that no outgoing connection takes before they are used.
+
+    HAProxy binds them seconds after they are chosen, while Ray opens hundreds of connections; so they come from below
+    the ports that Linux gives to those, and from between the ranges that Ray uses itself.
+
+    Raises:
+        FailedPrecondition: too few are free.
+    """
+    found: list[int] = []
     with ExitStack() as probes:
-        sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in sockets]
+        for port in random.sample(CHOSEN_PORTS, len(CHOSEN_PORTS)):  # noqa: S311 - no secret
+            if len(found) == count:
+                return found
+            probe = probes.enter_context(socket.socket())
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found.append(port)
+    raise FailedPrecondition(f"fewer than {count} of the ports 20000 to 29999 are free", reason="PORTS_TAKEN")
 
 
 def refuse_taken_ports(addresses: Iterable[str]) -> None:

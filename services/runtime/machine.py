@@ -54,7 +54,7 @@ def free_ports(count: int) -> list[int]:
     """
     found: list[int] = []
     with ExitStack() as probes:
-        for port in random.sample(CHOSEN_PORTS, len(CHOSEN_PORTS)):  # noqa: S311 - no secret
+        for port in random.sample(CHOSEN_PORTS, len(CHOSEN_PORTS)):
             if len(found) == count:
                 return found
             probe = probes.enter_context(socket.socket())

@@ -29,12 +29,12 @@ class GrpcActivation:
 
     async def open(self, context: TurnContext) -> Activation:
         """Begins to judge an utterance."""
-        stub = self._channels.stub(activation_pb2_grpc.ActivationServiceStub, "activation", context)
+        stub = activation_pb2_grpc.ActivationServiceStub
         config = activation_pb2.DetectionConfig(
             format=self._config.input_format, speech_activity=True, context=self._config.context
         )
         with rpc_errors():
-            call = stub.StreamingDetect(metadata=self._channels.metadata(context))
+            call = self._channels.upload(stub, "StreamingDetect", "activation", context)
             await write(call, activation_pb2.StreamingDetectRequest(config=config))
         return GrpcDetection(call)
 

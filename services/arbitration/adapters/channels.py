@@ -1,7 +1,8 @@
 """Pooled channels to the other capabilities. The adapters of this folder ask it for a stub and its metadata.
 
 One channel per pool and replica of arbitration: HTTP/2 carries thousands of streams, and HAProxy spreads streams, not
-connections, over a pool's replicas.
+connections, over a pool's replicas. Streams that upload audio are the exception: they have a channel each while they
+last (`upload`), because HAProxy stops reading a connection when one of its streams is not taken up as fast as it comes.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class Channels:
         self._identity = identity
         self._traffic = traffic
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._idle_lanes: dict[str, list[grpc.aio.Channel]] = {}
+        self._lanes: list[grpc.aio.Channel] = []
 
     def pool(self, capability: str, context: TurnContext) -> Pool:
         """The pool that serves this turn. Raises FailedPrecondition when none does."""
@@ -57,6 +60,29 @@ class Channels:
     def stub(self, stub: Callable[[grpc.aio.Channel], Stub], capability: str, context: TurnContext) -> Stub:
         """A stub on the pool's channel."""
         return stub(self.channel(self.pool(capability, context).target))
+
+    def upload(
+        self, stub: Callable[[grpc.aio.Channel], Any], method: str, capability: str, context: TurnContext
+    ) -> Any:
+        """An open streaming call on a channel that no other open call uses.
+
+        Args:
+            stub: class of the stub.
+            method: name of the RPC.
+            capability: whose pool is called, on behalf of the turn that `context` tells of.
+        """
+        target = self.pool(capability, context).target
+        idle = self._idle_lanes.setdefault(target, [])
+        channel = idle.pop() if idle else self._new_lane(target)
+        call = getattr(stub(channel), method)(metadata=self.metadata(context))
+        call.add_done_callback(lambda _: idle.append(channel))
+        return call
+
+    def _new_lane(self, target: str) -> grpc.aio.Channel:
+        # Channels with equal options share connections unless each is told to have a pool of its own.
+        channel = grpc.aio.insecure_channel(target, options=[*_OPTIONS, ("grpc.use_local_subchannel_pool", 1)])
+        self._lanes.append(channel)
+        return channel
 
     def channel(self, target: str) -> grpc.aio.Channel:
         """The channel to `host:port`, opened on first use."""
@@ -75,7 +101,7 @@ class Channels:
 
     async def close(self) -> None:
         """Closes every channel."""
-        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+        await asyncio.gather(*(channel.close() for channel in (*self._channels.values(), *self._lanes)))
 
 
 @contextmanager

@@ -46,9 +46,9 @@ class GrpcRecogniser:
 
     async def open(self, context: TurnContext) -> Recognition:
         """Begins an utterance."""
-        stub = self._channels.stub(recognition_pb2_grpc.SpeechRecognitionServiceStub, "asr", context)
+        stub = recognition_pb2_grpc.SpeechRecognitionServiceStub
         with rpc_errors():
-            call = stub.StreamingRecognize(metadata=self._channels.metadata(context))
+            call = self._channels.upload(stub, "StreamingRecognize", "asr", context)
             await write(call, self._first_message(context))
         self._open = GrpcRecognition(call, context.audio_offset)
         return self._open

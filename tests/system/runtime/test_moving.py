@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from contextlib import AsyncExitStack
@@ -138,13 +139,13 @@ class TestFrontDoor:
             listing: Any = client.channel.unary_unary("/ray.serve.RayServeAPIService/ListApplications")
             assert (await failure_of(listing(b""))).code == grpc.StatusCode.UNIMPLEMENTED
 
-    async def test_replicas_listen_on_loopback_alone(self, toys: ToyPlatform) -> None:
-        """Replicas, HAProxy and Serve's fallback: whatever has a gRPC port of the platform's."""
+    async def test_replicas_take_calls_on_loopback_alone(self, platform: RayPlatform, toys: ToyPlatform) -> None:
         async with ToyClient.connect(toys.pools["toy"]) as client:
             pid = int((await client.say("pid")).note)
         listening = await asyncio.to_thread(_listening, pid)
-        assert any(port in range(40000, 41000) for _, port in listening), listening
-        assert {address for address, port in listening if port in range(40000, 41000)} == {"127.0.0.1"}
+        ports = await asyncio.to_thread(_replica_ports, platform, "toy")
+        assert ports
+        assert {address for address, port in listening if port in ports} == {"127.0.0.1"}
 
 
 async def _call_for(target: str, seconds: float) -> tuple[list[int], list[Failure]]:
@@ -225,3 +226,10 @@ def _listening(pid: int) -> set[tuple[str, int]]:
             if state == "0A" and f"socket:[{inode}]" in mine:
                 found.add(("127.0.0.1" if address in loopback else address, int(port, 16)))
     return found
+
+
+def _replica_ports(platform: RayPlatform, pool: str) -> set[int]:
+    """Where HAProxy reaches a pool's replicas, from the newest of its configurations."""
+    folder = next(parent for parent in Path(platform.logs).parents if parent.name.startswith("antiphon-"))
+    newest = max(folder.rglob("haproxy.cfg"), key=lambda path: path.stat().st_mtime)
+    return {int(port) for port in re.findall(rf"SERVE_REPLICA_{pool}-toy-\S+ 127\.0\.0\.1:(\d+)", newest.read_text())}

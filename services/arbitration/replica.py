@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +104,12 @@ class FrontDoor:
         )
         # Effects outlive their conversation, so all desks keep them in one set.
         desk = Desk(ports, self.registry, self.circuits, _effects=self._effects)
-        speculation = SpeculationSettings()
-        if end_silence is not None:
-            speculation = replace(
-                speculation, usual_silence=end_silence, open_silence=end_silence, short_silence=end_silence
-            )
+        ours = self.settings
+        speculation = SpeculationSettings(
+            usual_silence=end_silence or ours.usual_silence,
+            open_silence=end_silence or ours.open_silence,
+            short_silence=end_silence or ours.short_silence,
+        )
         house = House(ports, self.judge, desk, speculation)
         return Premises(house, self.store, SessionKeeper(self.store), self.explanations)
 

@@ -63,8 +63,11 @@ class AssistantServicer:
         config = await _config(requests)
         format_ = _input_format(config)
         opening = _opening(config, self._locale(config, call), call)
+        end_silence = _end_silence(config)
+        if end_silence is None:
+            set_seconds(config.recognition.endpointing.end_silence, self._door.settings.usual_silence)
         ports = SessionPorts.of(self._door.channels, config)
-        conversation = Conversation(self._door.premises(ports, _end_silence(config)), opening)
+        conversation = Conversation(self._door.premises(ports, end_silence), opening)
         inbox = _Inbox(requests, format_, ports.recogniser, opening.profile)
         stream = _Stream(conversation, self._messages(config, opening), call)
         async for message in stream.run(inbox.inputs()):

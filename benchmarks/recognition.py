@@ -63,7 +63,7 @@ def conversation(spoken: Sequence[Samples], seconds: float, start: int) -> bytes
 def in_process(audio: Sequence[bytes], *, at_once: bool) -> float:
     """CPU seconds per second of audio, the engine fed in a loop: one stream after another, or a piece of each in turn.
 
-    In turn, the streams drive each other out of the processor's caches, as they do on any server; nothing else differs.
+    In turn is how any server meets them, and costs more; why (caches, it seems) is not measured here.
     """
     decoders = Decoders(PocketsphinxBundle.open(ModelStore.with_bundled(MODELS).get(MODEL)))
     config = SessionConfig(model=MODEL, endpointing=Endpointing(continuous=True))

@@ -24,7 +24,7 @@ import grpc
 import numpy as np
 import soundfile
 
-from antiphon.arbitration.v1 import assistant_pb2, assistant_pb2_grpc
+from antiphon.arbitration.v1 import assistant_pb2, assistant_pb2_grpc, decision_pb2
 from antiphon.tts.v1 import synthesis_pb2, synthesis_pb2_grpc
 from antiphon.types.v1 import audio_pb2
 from services.registry import CAPABILITIES, DEFAULT_POOLS
@@ -100,8 +100,8 @@ async def ask(stub: assistant_pb2_grpc.AssistantServiceStub, samples: np.ndarray
                 loud = np.flatnonzero(np.abs(heard.astype(np.int32)) > AUDIBLE)
                 if len(loud):
                     audible = now + float(loud[0]) / RATE_HZ - spoken_s
-            case "turn_completed":
-                answered = event.turn_completed.status == assistant_pb2.TURN_STATUS_ANSWERED
+            case "decision":  # "I cannot help with that" also completes a turn: only a skill's answer counts
+                answered = event.decision.outcome == decision_pb2.DECISION_OUTCOME_EXECUTE
     return Asked(endpoint, audible, answered)
 
 
@@ -189,7 +189,7 @@ def report(found: dict[str, float]) -> None:
         ("end of speech -> first audible, p95", found["audible_p95_s"], P95_LIMIT_S, "s"),
         ("early cuts on real recordings", found["early_cut_rate"], EARLY_LIMIT, ""),
     )
-    print(f"{found['answered']:.0f} of {found['questions']:.0f} synthetic questions answered; ", end="")
+    print(f"{found['answered']:.0f} of {found['questions']:.0f} synthetic questions answered by a skill; ", end="")
     print(f"endpoint p50 {found['endpoint_p50_s']:.3f} s; {found['recordings']:.0f} real recordings")
     for name, value, limit, unit in rows:
         verdict = "PASS" if value <= limit else "MISS"

@@ -20,7 +20,8 @@ class ArbitrationSettings:
 
     locales: tuple[str, ...] = ("en", "de", "es", "fr", "it")
     activation: bool = True
-    # With these, 2 of 80 recorded orders of real people were cut early; `python -m benchmarks turns` measures it.
+    # With these, 2 of 80 recorded orders of real people were cut early; `python -m benchmarks turns` measures it. They
+    # were chosen on those recordings.
     usual_silence: float = 0.35
     open_silence: float = 0.3
     short_silence: float = 0.15

@@ -61,6 +61,7 @@ class RecognizeResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     BIASING_REPORT_FIELD_NUMBER: _builtins.int
     STATS_FIELD_NUMBER: _builtins.int
+    GRAMMAR_REPORT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecognitionResult]:
         """Utterances in order of their start."""
@@ -73,16 +74,21 @@ class RecognizeResponse(_message.Message):
     def stats(self) -> Global___RecognitionStats:
         """What it took."""
 
+    @_builtins.property
+    def grammar_report(self) -> _speech_pb2.GrammarReport:
+        """What became of the grammar; unset if none was sent."""
+
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___RecognitionResult] | None = ...,
         biasing_report: _speech_pb2.BiasingReport | None = ...,
         stats: Global___RecognitionStats | None = ...,
+        grammar_report: _speech_pb2.GrammarReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["biasing_report", b"biasing_report", "stats", b"stats"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["biasing_report", b"biasing_report", "grammar_report", b"grammar_report", "stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["biasing_report", b"biasing_report", "results", b"results", "stats", b"stats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["biasing_report", b"biasing_report", "grammar_report", b"grammar_report", "results", b"results", "stats", b"stats"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -149,6 +155,7 @@ class RecognitionOptions(_message.Message):
     LATENCY_CLASS_FIELD_NUMBER: _builtins.int
     PROFANITY_FILTER_FIELD_NUMBER: _builtins.int
     RESCORE_FIELD_NUMBER: _builtins.int
+    GRAMMAR_FIELD_NUMBER: _builtins.int
     max_alternatives: _builtins.int
     """Most alternatives in a final result, 1 to 30; 0 counts as 1."""
     interim_results: _builtins.bool
@@ -181,6 +188,10 @@ class RecognitionOptions(_message.Message):
     def multi_speaker(self) -> Global___MultiSpeakerConfig:
         """Several speakers; unset expects one."""
 
+    @_builtins.property
+    def grammar(self) -> _speech_pb2.PhraseGrammar:
+        """What the user is likely to say; unset takes the server's own model alone."""
+
     def __init__(
         self,
         *,
@@ -197,10 +208,11 @@ class RecognitionOptions(_message.Message):
         latency_class: _provenance_pb2.LatencyClass.ValueType = ...,
         profanity_filter: _builtins.bool = ...,
         rescore: _builtins.bool = ...,
+        grammar: _speech_pb2.PhraseGrammar | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_compute_budget", b"_compute_budget", "biasing", b"biasing", "compute_budget", b"compute_budget", "endpointing", b"endpointing", "multi_speaker", b"multi_speaker"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_compute_budget", b"_compute_budget", "biasing", b"biasing", "compute_budget", b"compute_budget", "endpointing", b"endpointing", "grammar", b"grammar", "multi_speaker", b"multi_speaker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_compute_budget", b"_compute_budget", "adapt_dialect", b"adapt_dialect", "biasing", b"biasing", "compute_budget", b"compute_budget", "endpointing", b"endpointing", "interim_results", b"interim_results", "latency_class", b"latency_class", "max_alternatives", b"max_alternatives", "model", b"model", "multi_speaker", b"multi_speaker", "profanity_filter", b"profanity_filter", "rescore", b"rescore", "speech_activity", b"speech_activity", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_compute_budget", b"_compute_budget", "adapt_dialect", b"adapt_dialect", "biasing", b"biasing", "compute_budget", b"compute_budget", "endpointing", b"endpointing", "grammar", b"grammar", "interim_results", b"interim_results", "latency_class", b"latency_class", "max_alternatives", b"max_alternatives", "model", b"model", "multi_speaker", b"multi_speaker", "profanity_filter", b"profanity_filter", "rescore", b"rescore", "speech_activity", b"speech_activity", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__compute_budget: _TypeAlias = _typing.Literal["compute_budget"]  # noqa: Y015
     _WhichOneofArgType__compute_budget: _TypeAlias = _typing.Literal["_compute_budget", b"_compute_budget"]  # noqa: Y015
@@ -391,6 +403,7 @@ class StreamingRecognizeResponse(_message.Message):
     AUDIO_ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     STATS_FIELD_NUMBER: _builtins.int
     SESSION_ENDING_FIELD_NUMBER: _builtins.int
+    GRAMMAR_REPORT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def received_audio_offset(self) -> _duration_pb2.Duration:
         """Audio received and safe, from the start of the stream's audio: what lies before need not be sent again."""
@@ -427,6 +440,10 @@ class StreamingRecognizeResponse(_message.Message):
     def session_ending(self) -> _session_pb2.SessionEnding:
         """The stream will be cut."""
 
+    @_builtins.property
+    def grammar_report(self) -> _speech_pb2.GrammarReport:
+        """What became of the grammar; once, as soon as its language model is in effect, if one was sent."""
+
     def __init__(
         self,
         *,
@@ -439,12 +456,13 @@ class StreamingRecognizeResponse(_message.Message):
         audio_acknowledged: _session_pb2.AudioAcknowledged | None = ...,
         stats: Global___RecognitionStats | None = ...,
         session_ending: _session_pb2.SessionEnding | None = ...,
+        grammar_report: _speech_pb2.GrammarReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio_acknowledged", b"audio_acknowledged", "biasing_report", b"biasing_report", "endpoint", b"endpoint", "event", b"event", "received_audio_offset", b"received_audio_offset", "result", b"result", "session_ending", b"session_ending", "session_started", b"session_started", "speech_activity", b"speech_activity", "stats", b"stats"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio_acknowledged", b"audio_acknowledged", "biasing_report", b"biasing_report", "endpoint", b"endpoint", "event", b"event", "grammar_report", b"grammar_report", "received_audio_offset", b"received_audio_offset", "result", b"result", "session_ending", b"session_ending", "session_started", b"session_started", "speech_activity", b"speech_activity", "stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_acknowledged", b"audio_acknowledged", "biasing_report", b"biasing_report", "endpoint", b"endpoint", "event", b"event", "received_audio_offset", b"received_audio_offset", "result", b"result", "session_ending", b"session_ending", "session_started", b"session_started", "speech_activity", b"speech_activity", "stats", b"stats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_acknowledged", b"audio_acknowledged", "biasing_report", b"biasing_report", "endpoint", b"endpoint", "event", b"event", "grammar_report", b"grammar_report", "received_audio_offset", b"received_audio_offset", "result", b"result", "session_ending", b"session_ending", "session_started", b"session_started", "speech_activity", b"speech_activity", "stats", b"stats"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["session_started", "result", "endpoint", "speech_activity", "biasing_report", "audio_acknowledged", "stats", "session_ending"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["session_started", "result", "endpoint", "speech_activity", "biasing_report", "audio_acknowledged", "stats", "session_ending", "grammar_report"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

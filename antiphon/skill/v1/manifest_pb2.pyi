@@ -212,6 +212,7 @@ class IntentDefinition(_message.Message):
     TIMEOUT_FIELD_NUMBER: _builtins.int
     REQUIRES_DISPLAY_FIELD_NUMBER: _builtins.int
     PERMISSIONS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name in the skill, lower case letters, digits and underscores ("tell_time"); "skill_id.name" is the full name."""
     description: _builtins.str
@@ -240,6 +241,12 @@ class IntentDefinition(_message.Message):
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[Global___Permission.ValueType]:
         """Permissions this intent needs beyond those of all."""
 
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of public taxonomies whose utterances it serves, as "massive:alarm_set" or "clinc150:timer": a trained model
+        that knows them then reads for this intent too.
+        """
+
     def __init__(
         self,
         *,
@@ -253,10 +260,11 @@ class IntentDefinition(_message.Message):
         timeout: _duration_pb2.Duration | None = ...,
         requires_display: _builtins.bool = ...,
         permissions: _abc.Iterable[Global___Permission.ValueType] | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_fulfill", b"can_fulfill", "description", b"description", "name", b"name", "permissions", b"permissions", "phrases", b"phrases", "requires_display", b"requires_display", "risk", b"risk", "side_effect", b"side_effect", "slots", b"slots", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_fulfill", b"can_fulfill", "description", b"description", "labels", b"labels", "name", b"name", "permissions", b"permissions", "phrases", b"phrases", "requires_display", b"requires_display", "risk", b"risk", "side_effect", b"side_effect", "slots", b"slots", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -278,6 +286,7 @@ class SlotDefinition(_message.Message):
     PROMPTS_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name in the intent ("city")."""
     value_type: _value_pb2.ValueType.ValueType
@@ -302,6 +311,10 @@ class SlotDefinition(_message.Message):
     def default_value(self) -> _value_pb2.Value:
         """Value if none was said; unset for none."""
 
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of public taxonomies that fill it, as "massive:date"."""
+
     def __init__(
         self,
         *,
@@ -315,10 +328,11 @@ class SlotDefinition(_message.Message):
         prompts: _abc.Iterable[_text_pb2.LocalizedText] | None = ...,
         description: _builtins.str = ...,
         default_value: _value_pb2.Value | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["carry_over", b"carry_over", "catalogue", b"catalogue", "default_value", b"default_value", "description", b"description", "name", b"name", "prompts", b"prompts", "repeated_values", b"repeated_values", "required", b"required", "sensitive", b"sensitive", "value_type", b"value_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carry_over", b"carry_over", "catalogue", b"catalogue", "default_value", b"default_value", "description", b"description", "labels", b"labels", "name", b"name", "prompts", b"prompts", "repeated_values", b"repeated_values", "required", b"required", "sensitive", b"sensitive", "value_type", b"value_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,34 +23,43 @@ _sym_db = _symbol_database.Default()
 
 
 from antiphon.types.v1 import text_pb2 as antiphon_dot_types_dot_v1_dot_text__pb2
+from antiphon.types.v1 import value_pb2 as antiphon_dot_types_dot_v1_dot_value__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61ntiphon/types/v1/speech.proto\x12\x11\x61ntiphon.types.v1\x1a\x1c\x61ntiphon/types/v1/text.proto\x1a\x1egoogle/protobuf/duration.proto\"\xbe\x01\n\x11SpeechAlternative\x12\x13\n\x0bspoken_text\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_text\x18\x02 \x01(\t\x12\x17\n\nconfidence\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12&\n\x05words\x18\x04 \x03(\x0b\x32\x17.antiphon.types.v1.Word\x12\x16\n\x0e\x61\x63oustic_score\x18\x05 \x01(\x02\x12\x16\n\x0elanguage_score\x18\x06 \x01(\x02\x42\r\n\x0b_confidence\"\xde\x01\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\nconfidence\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x15\n\rspeaker_label\x18\x05 \x01(\t\x12)\n\x04span\x18\x06 \x01(\x0b\x32\x1b.antiphon.types.v1.TextSpanB\r\n\x0b_confidence\"\xb8\x02\n\rEndpointEvent\x12\x31\n\x06reason\x18\x01 \x01(\x0e\x32!.antiphon.types.v1.EndpointReason\x12\x36\n\x13speech_start_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11speech_end_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0e\x64\x65\x63ided_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0futterance_index\x18\x05 \x01(\x05\x12\x10\n\x08is_eager\x18\x06 \x01(\x08\x12\x14\n\x0cis_withdrawn\x18\x07 \x01(\x08\x12\x12\n\nconfidence\x18\x08 \x01(\x02\"b\n\x0eSpeechActivity\x12\x11\n\tis_speech\x18\x01 \x01(\x08\x12)\n\x06offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nlevel_dbfs\x18\x03 \x01(\x02\"\xa9\x02\n\x11\x45ndpointingConfig\x12\x30\n\rstart_timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x65nd_silence\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nmax_length\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0bsensitivity\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x1c\n\x0f\x65\x61ger_threshold\x18\x05 \x01(\x02H\x01\x88\x01\x01\x12\x12\n\ncontinuous\x18\x06 \x01(\x08\x12\x13\n\x0b\x63lient_only\x18\x07 \x01(\x08\x42\x0e\n\x0c_sensitivityB\x12\n\x10_eager_threshold\"V\n\rBiasingConfig\x12\x31\n\x07phrases\x18\x01 \x03(\x0b\x32 .antiphon.types.v1.BiasingPhrase\x12\x12\n\ncatalogues\x18\x02 \x03(\t\"C\n\rBiasingPhrase\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05\x62oost\x18\x02 \x01(\x02\x12\x15\n\rpronunciation\x18\x03 \x01(\t\"^\n\rBiasingReport\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x05\x12\x35\n\tunmatched\x18\x02 \x03(\x0b\x32\".antiphon.types.v1.UnmatchedPhrase\">\n\x0fUnmatchedPhrase\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x03(\t*\x8b\x02\n\x0e\x45ndpointReason\x12\x1f\n\x1b\x45NDPOINT_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45NDPOINT_REASON_SILENCE\x10\x01\x12\x1c\n\x18\x45NDPOINT_REASON_SEMANTIC\x10\x02\x12\x1e\n\x1a\x45NDPOINT_REASON_MAX_LENGTH\x10\x03\x12\x1a\n\x16\x45NDPOINT_REASON_CLIENT\x10\x04\x12 \n\x1c\x45NDPOINT_REASON_END_OF_AUDIO\x10\x05\x12\x1d\n\x19\x45NDPOINT_REASON_NO_SPEECH\x10\x06\x12 \n\x1c\x45NDPOINT_REASON_NOT_DIRECTED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61ntiphon/types/v1/speech.proto\x12\x11\x61ntiphon.types.v1\x1a\x1c\x61ntiphon/types/v1/text.proto\x1a\x1d\x61ntiphon/types/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\"\xbe\x01\n\x11SpeechAlternative\x12\x13\n\x0bspoken_text\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_text\x18\x02 \x01(\t\x12\x17\n\nconfidence\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12&\n\x05words\x18\x04 \x03(\x0b\x32\x17.antiphon.types.v1.Word\x12\x16\n\x0e\x61\x63oustic_score\x18\x05 \x01(\x02\x12\x16\n\x0elanguage_score\x18\x06 \x01(\x02\x42\r\n\x0b_confidence\"\xde\x01\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\nconfidence\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x15\n\rspeaker_label\x18\x05 \x01(\t\x12)\n\x04span\x18\x06 \x01(\x0b\x32\x1b.antiphon.types.v1.TextSpanB\r\n\x0b_confidence\"\xb8\x02\n\rEndpointEvent\x12\x31\n\x06reason\x18\x01 \x01(\x0e\x32!.antiphon.types.v1.EndpointReason\x12\x36\n\x13speech_start_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11speech_end_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0e\x64\x65\x63ided_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0futterance_index\x18\x05 \x01(\x05\x12\x10\n\x08is_eager\x18\x06 \x01(\x08\x12\x14\n\x0cis_withdrawn\x18\x07 \x01(\x08\x12\x12\n\nconfidence\x18\x08 \x01(\x02\"b\n\x0eSpeechActivity\x12\x11\n\tis_speech\x18\x01 \x01(\x08\x12)\n\x06offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nlevel_dbfs\x18\x03 \x01(\x02\"\xa9\x02\n\x11\x45ndpointingConfig\x12\x30\n\rstart_timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x65nd_silence\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nmax_length\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0bsensitivity\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x1c\n\x0f\x65\x61ger_threshold\x18\x05 \x01(\x02H\x01\x88\x01\x01\x12\x12\n\ncontinuous\x18\x06 \x01(\x08\x12\x13\n\x0b\x63lient_only\x18\x07 \x01(\x08\x42\x0e\n\x0c_sensitivityB\x12\n\x10_eager_threshold\"V\n\rBiasingConfig\x12\x31\n\x07phrases\x18\x01 \x03(\x0b\x32 .antiphon.types.v1.BiasingPhrase\x12\x12\n\ncatalogues\x18\x02 \x03(\t\"C\n\rBiasingPhrase\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05\x62oost\x18\x02 \x01(\x02\x12\x15\n\rpronunciation\x18\x03 \x01(\t\"^\n\rBiasingReport\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x05\x12\x35\n\tunmatched\x18\x02 \x03(\x0b\x32\".antiphon.types.v1.UnmatchedPhrase\">\n\x0fUnmatchedPhrase\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05words\x18\x03 \x03(\t\"\x92\x01\n\rPhraseGrammar\x12\x31\n\x07phrases\x18\x01 \x03(\x0b\x32 .antiphon.types.v1.GrammarPhrase\x12\x30\n\x07\x63lasses\x18\x02 \x03(\x0b\x32\x1f.antiphon.types.v1.GrammarClass\x12\x12\n\x05share\x18\x03 \x01(\x02H\x00\x88\x01\x01\x42\x08\n\x06_share\"-\n\rGrammarPhrase\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x02\"\x81\x01\n\x0cGrammarClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x07\x65ntries\x18\x02 \x03(\x0b\x32 .antiphon.types.v1.GrammarPhrase\x12\x30\n\nvalue_type\x18\x03 \x01(\x0e\x32\x1c.antiphon.types.v1.ValueType\"\x9d\x01\n\rGrammarReport\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x05\x12\x35\n\tunmatched\x18\x02 \x03(\x0b\x32\".antiphon.types.v1.UnmatchedPhrase\x12-\n\nbuild_time\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t*\x8b\x02\n\x0e\x45ndpointReason\x12\x1f\n\x1b\x45NDPOINT_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45NDPOINT_REASON_SILENCE\x10\x01\x12\x1c\n\x18\x45NDPOINT_REASON_SEMANTIC\x10\x02\x12\x1e\n\x1a\x45NDPOINT_REASON_MAX_LENGTH\x10\x03\x12\x1a\n\x16\x45NDPOINT_REASON_CLIENT\x10\x04\x12 \n\x1c\x45NDPOINT_REASON_END_OF_AUDIO\x10\x05\x12\x1d\n\x19\x45NDPOINT_REASON_NO_SPEECH\x10\x06\x12 \n\x1c\x45NDPOINT_REASON_NOT_DIRECTED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'antiphon.types.v1.speech_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENDPOINTREASON']._serialized_start=1566
-  _globals['_ENDPOINTREASON']._serialized_end=1833
-  _globals['_SPEECHALTERNATIVE']._serialized_start=116
-  _globals['_SPEECHALTERNATIVE']._serialized_end=306
-  _globals['_WORD']._serialized_start=309
-  _globals['_WORD']._serialized_end=531
-  _globals['_ENDPOINTEVENT']._serialized_start=534
-  _globals['_ENDPOINTEVENT']._serialized_end=846
-  _globals['_SPEECHACTIVITY']._serialized_start=848
-  _globals['_SPEECHACTIVITY']._serialized_end=946
-  _globals['_ENDPOINTINGCONFIG']._serialized_start=949
-  _globals['_ENDPOINTINGCONFIG']._serialized_end=1246
-  _globals['_BIASINGCONFIG']._serialized_start=1248
-  _globals['_BIASINGCONFIG']._serialized_end=1334
-  _globals['_BIASINGPHRASE']._serialized_start=1336
-  _globals['_BIASINGPHRASE']._serialized_end=1403
-  _globals['_BIASINGREPORT']._serialized_start=1405
-  _globals['_BIASINGREPORT']._serialized_end=1499
-  _globals['_UNMATCHEDPHRASE']._serialized_start=1501
-  _globals['_UNMATCHEDPHRASE']._serialized_end=1563
+  _globals['_ENDPOINTREASON']._serialized_start=2085
+  _globals['_ENDPOINTREASON']._serialized_end=2352
+  _globals['_SPEECHALTERNATIVE']._serialized_start=147
+  _globals['_SPEECHALTERNATIVE']._serialized_end=337
+  _globals['_WORD']._serialized_start=340
+  _globals['_WORD']._serialized_end=562
+  _globals['_ENDPOINTEVENT']._serialized_start=565
+  _globals['_ENDPOINTEVENT']._serialized_end=877
+  _globals['_SPEECHACTIVITY']._serialized_start=879
+  _globals['_SPEECHACTIVITY']._serialized_end=977
+  _globals['_ENDPOINTINGCONFIG']._serialized_start=980
+  _globals['_ENDPOINTINGCONFIG']._serialized_end=1277
+  _globals['_BIASINGCONFIG']._serialized_start=1279
+  _globals['_BIASINGCONFIG']._serialized_end=1365
+  _globals['_BIASINGPHRASE']._serialized_start=1367
+  _globals['_BIASINGPHRASE']._serialized_end=1434
+  _globals['_BIASINGREPORT']._serialized_start=1436
+  _globals['_BIASINGREPORT']._serialized_end=1530
+  _globals['_UNMATCHEDPHRASE']._serialized_start=1532
+  _globals['_UNMATCHEDPHRASE']._serialized_end=1594
+  _globals['_PHRASEGRAMMAR']._serialized_start=1597
+  _globals['_PHRASEGRAMMAR']._serialized_end=1743
+  _globals['_GRAMMARPHRASE']._serialized_start=1745
+  _globals['_GRAMMARPHRASE']._serialized_end=1790
+  _globals['_GRAMMARCLASS']._serialized_start=1793
+  _globals['_GRAMMARCLASS']._serialized_end=1922
+  _globals['_GRAMMARREPORT']._serialized_start=1925
+  _globals['_GRAMMARREPORT']._serialized_end=2082
 # @@protoc_insertion_point(module_scope)

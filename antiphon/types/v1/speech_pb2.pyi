@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from antiphon.types.v1 import text_pb2 as _text_pb2
+from antiphon.types.v1 import value_pb2 as _value_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -427,3 +428,139 @@ class UnmatchedPhrase(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnmatchedPhrase: _TypeAlias = UnmatchedPhrase  # noqa: Y015
+
+@_typing.final
+class PhraseGrammar(_message.Message):
+    """What a user is likely to say: phrases with slots, and what can stand in the slots. The server builds a language model
+    from it, once for all streams that bring the same.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHRASES_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    share: _builtins.float
+    """Share of the phrases against the server's own model, above 0 to 1; 1 hears nothing but the phrases; unset leaves it
+    to the server.
+    """
+    @_builtins.property
+    def phrases(self) -> _containers.RepeatedCompositeFieldContainer[Global___GrammarPhrase]:
+        """Phrases, at most 10,000."""
+
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___GrammarClass]:
+        """What the slots of the phrases stand for, at most 500."""
+
+    def __init__(
+        self,
+        *,
+        phrases: _abc.Iterable[Global___GrammarPhrase] | None = ...,
+        classes: _abc.Iterable[Global___GrammarClass] | None = ...,
+        share: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_share", b"_share", "share", b"share"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_share", b"_share", "classes", b"classes", "phrases", b"phrases", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__share: _TypeAlias = _typing.Literal["share"]  # noqa: Y015
+    _WhichOneofArgType__share: _TypeAlias = _typing.Literal["_share", b"_share"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__share) -> _WhichOneofReturnType__share | None: ...
+
+Global___PhraseGrammar: _TypeAlias = PhraseGrammar  # noqa: Y015
+
+@_typing.final
+class GrammarPhrase(_message.Message):
+    """One thing to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The words in NFC, with slots as "{city}" that name a class; at most 200 code points."""
+    weight: _builtins.float
+    """How likely it is against the others, >= 0; 0 counts as 1."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrammarPhrase: _TypeAlias = GrammarPhrase  # noqa: Y015
+
+@_typing.final
+class GrammarClass(_message.Message):
+    """What can stand in a slot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    VALUE_TYPE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, as in the phrases ("city"), 1 to 64 characters."""
+    value_type: _value_pb2.ValueType.ValueType
+    """Type whose spoken forms the server adds to the entries ("ten minutes" for DURATION); unset adds none."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___GrammarPhrase]:
+        """Its entries, at most 10,000; they hold no slots."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        entries: _abc.Iterable[Global___GrammarPhrase] | None = ...,
+        value_type: _value_pb2.ValueType.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "name", b"name", "value_type", b"value_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrammarClass: _TypeAlias = GrammarClass  # noqa: Y015
+
+@_typing.final
+class GrammarReport(_message.Message):
+    """What became of a grammar: never ignored in silence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPTED_COUNT_FIELD_NUMBER: _builtins.int
+    UNMATCHED_FIELD_NUMBER: _builtins.int
+    BUILD_TIME_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    accepted_count: _builtins.int
+    """Phrases in effect."""
+    digest: _builtins.str
+    """SHA-256 of the grammar, hex: the same for the same grammar."""
+    @_builtins.property
+    def unmatched(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnmatchedPhrase]:
+        """Phrases and entries not in effect, with the reason; at most 100."""
+
+    @_builtins.property
+    def build_time(self) -> _duration_pb2.Duration:
+        """Time it took to build the language model; 0 if it was there already."""
+
+    def __init__(
+        self,
+        *,
+        accepted_count: _builtins.int = ...,
+        unmatched: _abc.Iterable[Global___UnmatchedPhrase] | None = ...,
+        build_time: _duration_pb2.Duration | None = ...,
+        digest: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_count", b"accepted_count", "build_time", b"build_time", "digest", b"digest", "unmatched", b"unmatched"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrammarReport: _TypeAlias = GrammarReport  # noqa: Y015

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -21,14 +21,20 @@ from antiphon.types.v1 import (
     session_pb2,
     text_pb2,
     understanding_pb2,
-    value_pb2,
 )
 from services.nlu.acts import DialogueAct, dialogue_acts
 from services.nlu.engines.engine import EngineInfo
 from services.nlu.interpreter import Interpreter
-from services.nlu.understanding import Alternative, Interpretation, Options, Situation, Slot, Understanding, Value
-from services.nlu.values.arithmetic import Expression
-from services.nlu.values.places import Place
+from services.nlu.understanding import (
+    Alternative,
+    Interpretation,
+    Options,
+    Situation,
+    Slot,
+    SlotOrigin,
+    Understanding,
+)
+from services.nlu.value_messages import to_message
 from services.runtime.admission import Limits
 from services.runtime.calls import Call
 from services.runtime.errors import AntiphonError, FailedPrecondition, InvalidInput, Unsupported
@@ -219,7 +225,7 @@ def _situation(context: context_pb2.TurnContext) -> Situation:
         raise InvalidInput(
             f"now lies between the years {_FIRST_YEAR} and {_LAST_YEAR}.", reason="OUT_OF_RANGE", field="context.now"
         )
-    return Situation(now, context.session.time_zone)
+    return Situation(now, context.session.time_zone, context.session.region)
 
 
 def _response(understanding: Understanding, info: EngineInfo, pool: str, seconds: float) -> pb.InterpretResponse:
@@ -285,25 +291,12 @@ def _interpretation(
 def _slot(slot: Slot) -> understanding_pb2.Slot:
     return understanding_pb2.Slot(
         name=slot.name,
-        value=_value(slot.value),
+        value=to_message(slot.value),
         text=slot.text,
-        span=text_pb2.TextSpan(start=slot.start, end=slot.end),
+        span=text_pb2.TextSpan(start=slot.start, end=slot.end) if slot.origin is SlotOrigin.SPOKEN else None,
         confidence=slot.confidence,
-        origin=understanding_pb2.SLOT_ORIGIN_SPOKEN,
-        alternatives=[_value(other) for other in slot.alternatives],
+        origin=understanding_pb2.SlotOrigin.Value(f"SLOT_ORIGIN_{slot.origin.value}"),
+        source_turn_id=slot.source_turn,
+        alternatives=[to_message(other) for other in slot.alternatives],
         catalogue_hit=slot.catalogue_hit,
     )
-
-
-def _value(value: Value) -> value_pb2.Value:
-    made = value_pb2.Value()
-    if isinstance(value, Place):
-        made.place.name, made.place.region, made.place.time_zone = value.name, value.region, value.time_zone
-    elif isinstance(value, Expression):
-        made.expression.infix = value.infix
-        made.expression.spans.add(start=value.start, end=value.end)
-    elif isinstance(value, date):
-        made.date.year, made.date.month, made.date.day = value.year, value.month, value.day
-    else:
-        made.text = value
-    return made

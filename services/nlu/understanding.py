@@ -6,13 +6,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
 
 from services.nlu.values.arithmetic import Expression
+from services.nlu.values.kinds import Entity, Interval, Money, Quantity, Recurrence
 from services.nlu.values.places import Place
 
-Value = Place | Expression | date | str
-"""A slot's value: free of language where the words could be read, else the words themselves."""
+Value = (
+    Place
+    | Expression
+    | Entity
+    | Quantity
+    | Money
+    | Interval
+    | Recurrence
+    | date
+    | datetime
+    | time
+    | timedelta
+    | bool
+    | int
+    | Decimal
+    | str
+)
+"""A slot's value: free of language where the words could be read, else the words themselves.
+
+A `datetime` is aware, in the user's zone. Mind that `bool` is an `int` and `datetime` a `date` when telling them apart.
+"""
+
+
+class SlotOrigin(Enum):
+    """Where the value of a slot comes from; the names are the contract's."""
+
+    SPOKEN = "SPOKEN"
+    CARRIED_OVER = "CARRIED_OVER"
+    CONTEXT = "CONTEXT"
+    DEFAULT = "DEFAULT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +56,11 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Where and when: `now` in any zone, and the user's IANA zone (empty means UTC)."""
+    """Where and when: `now` in any zone, the user's IANA zone (empty means UTC), and ISO 3166 region ("US-CA")."""
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     time_zone: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +82,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A piece of information with its words: `text == texts[hypothesis][start:end]`, in code points."""
+    """A piece of information with its words: `text == texts[hypothesis][start:end]`, in code points.
+
+    A slot that was not said in this turn has no span (`start == end == 0`); `source_turn` is the turn that it was
+    carried over from.
+    """
 
     name: str
     value: Value
@@ -60,6 +96,8 @@ class Slot:
     confidence: float
     alternatives: tuple[Value, ...] = ()
     catalogue_hit: bool = False
+    origin: SlotOrigin = SlotOrigin.SPOKEN
+    source_turn: str = ""
 
     @property
     def understood(self) -> bool:

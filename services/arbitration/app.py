@@ -22,7 +22,8 @@ _FILES = {
 _NOTES = (
     "Ranking is linear with weights set by hand; they are not learned yet.",
     "Every utterance counts as meant for the assistant until a directedness model is installed.",
-    "Registered skills and traffic weights are known to the replica that was told; they end with it.",
+    "Traffic weights are known to the replica that was told; they end with it.",
+    "A newly registered skill is understood, and known to the other replicas, about a second later.",
 )
 
 
@@ -50,7 +51,7 @@ async def build(runtime: Runtime) -> Application:
             door.judge, door.fulfilments, door.explanations, door.claims
         ),
         "antiphon.arbitration.v1.TrafficService": TrafficServicer(door.traffic, door.channels.directory),
-        "antiphon.arbitration.v1.SkillRegistryService": SkillRegistryServicer(door.registry, door.skills),
+        "antiphon.arbitration.v1.SkillRegistryService": SkillRegistryServicer(door.registrations, door.skills),
     }
     return Application(servicers, describe, door.check, door.close)
 

@@ -7,7 +7,7 @@ is for operators and makes a skill known; enabling makes it serve a tenant. Noth
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -51,9 +51,14 @@ class LocaleMatch:
 
 @dataclass
 class SkillRegistry:
-    """All registered skills. Used on one event loop; nothing awaits, so each call is atomic."""
+    """All registered skills. Used on one event loop; nothing awaits, so each call is atomic.
+
+    Attributes:
+        revision: grows with every change, for what is derived from it.
+    """
 
     max_skills: int = 5_000
+    revision: int = 0
     _skills: dict[str, RegisteredSkill] = field(default_factory=dict)
     _enabled: dict[str, dict[str, bool]] = field(default_factory=lambda: defaultdict(dict))
     _by_intent: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -81,6 +86,7 @@ class SkillRegistry:
             raise Conflict("the id belongs to another publisher", reason="SKILL_TAKEN", field="manifest.skill_id")
         if manifest.id not in self._skills and len(self._skills) >= self.max_skills:
             raise QuotaExceeded(f"at most {self.max_skills} skills are registered", reason="TOO_MANY_SKILLS")
+        self.revision += 1
         self._forget(manifest.id)
         overlaps = tuple(self._overlaps(manifest))
         self._skills[manifest.id] = RegisteredSkill(manifest, endpoint, built_in)
@@ -93,6 +99,7 @@ class SkillRegistry:
     def remove(self, skill_id: str) -> None:
         """Forget a skill for everyone. Raises NotFound."""
         self.skill(skill_id)
+        self.revision += 1
         self._forget(skill_id)
         for enabled in self._enabled.values():
             enabled.pop(skill_id, None)
@@ -100,7 +107,16 @@ class SkillRegistry:
     def enable(self, tenant: str, skill_id: str, enabled: bool = True) -> None:
         """Let the skill serve a tenant, or no longer. Raises NotFound."""
         self.skill(skill_id)
+        self.revision += 1
         self._enabled[tenant][skill_id] = enabled
+
+    def replace_enabled(self, enabled: Mapping[str, Mapping[str, bool]]) -> None:
+        """What all tenants have chosen, at once. It may name skills that are not known (yet)."""
+        self.revision += 1
+        for tenant in [tenant for tenant in self._enabled if tenant != EVERYONE]:
+            del self._enabled[tenant]
+        for tenant, chosen in enabled.items():
+            self._enabled[tenant].update(chosen)
 
     def skill(self, skill_id: str) -> RegisteredSkill:
         """The skill. Raises NotFound."""

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
+from antiphon.skill.v1 import manifest_pb2
 from services.arbitration.adapters.channels import Channels
 from services.arbitration.adapters.decisions import encode_explanation, from_manifest
 from services.arbitration.adapters.dialogue import GrpcDialogue
+from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.adapters.session import SessionPorts
 from services.arbitration.adapters.skills import GrpcSkills
 from services.arbitration.adapters.understanding import GrpcUnderstanding
@@ -21,11 +25,14 @@ from services.arbitration.conversation import Premises
 from services.arbitration.explanations import Explanations
 from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.judging import Judge
+from services.arbitration.manifests import Manifest
 from services.arbitration.memory import SessionKeeper
 from services.arbitration.ports import Ports
+from services.arbitration.registrations import Registrations
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry, dialogue_manifest
 from services.arbitration.settings import ArbitrationSettings
 from services.arbitration.speculation import SpeculationSettings
+from services.arbitration.teaching import Teaching
 from services.arbitration.traffic import Traffic
 from services.arbitration.turn import House
 from services.runtime.admission import Limits
@@ -46,6 +53,9 @@ class FrontDoor:
     channels: Channels
     store: SessionStore
     registry: SkillRegistry
+    registrations: Registrations
+    grammars: Grammars
+    teaching: Teaching
     traffic: Traffic
     skills: GrpcSkills
     understanding: GrpcUnderstanding
@@ -56,8 +66,9 @@ class FrontDoor:
     circuits: Circuits
     claims: Claims = field(default_factory=Claims)
     ready: bool = False
+    _taught: bool = False
     _effects: set[asyncio.Task[Any]] = field(default_factory=set)
-    _learning: asyncio.Task[None] | None = None
+    _chores: tuple[asyncio.Task[None], ...] = ()
 
     @classmethod
     async def build(cls, runtime: Runtime, settings: ArbitrationSettings) -> FrontDoor:
@@ -70,7 +81,7 @@ class FrontDoor:
         store = await _store(runtime.state_dir)
         circuits = Circuits()
         skills = GrpcSkills(channels, registry)
-        understanding = GrpcUnderstanding(channels)
+        understanding = GrpcUnderstanding(channels, registry)
         fulfilments = Fulfilments(skills, registry, circuits)
         explanations = Explanations(store, encode_explanation)
         judge = Judge(understanding, registry, fulfilments, feedback=explanations.book)
@@ -80,6 +91,9 @@ class FrontDoor:
             channels=channels,
             store=store,
             registry=registry,
+            registrations=Registrations(registry, store, _read_manifest),
+            grammars=Grammars(registry),
+            teaching=Teaching(registry, understanding.pools, understanding.teach),
             traffic=traffic,
             skills=skills,
             understanding=understanding,
@@ -89,7 +103,8 @@ class FrontDoor:
             explanations=explanations,
             circuits=circuits,
         )
-        door._learning = asyncio.create_task(door._learn_skills())
+        chores = (door._learn_skills(), door.registrations.follow(), door.teaching.follow())
+        door._chores = tuple(asyncio.create_task(chore) for chore in chores)
         return door
 
     def premises(self, session: SessionPorts, end_silence: float | None = None) -> Premises:
@@ -114,14 +129,18 @@ class FrontDoor:
         return Premises(house, self.store, SessionKeeper(self.store), self.explanations)
 
     async def check(self) -> None:
-        """Raises Unavailable until the built-in skills are known."""
+        """Raises Unavailable until the built-in skills are known, here and to understanding."""
         if not self.ready:
             raise Unavailable("the skill host has not answered yet", reason="SKILLS_UNKNOWN")
+        if not self._taught:
+            self._taught = self.teaching.done
+            if not self._taught:
+                raise Unavailable("understanding has not taken the skills yet", reason="SKILLS_UNTAUGHT")
 
     async def close(self) -> None:
         """Waits for effects under way, then lets go of everything."""
-        if self._learning is not None:
-            self._learning.cancel()
+        for chore in self._chores:
+            chore.cancel()
         await asyncio.gather(*self._effects, return_exceptions=True)
         await self.channels.close()
         await self.store.close()
@@ -138,6 +157,13 @@ class FrontDoor:
             except AntiphonError as error:
                 log.info("built-in skills: %s; trying again", error.reason)
                 await asyncio.sleep(0.5)
+
+
+def _read_manifest(wire: bytes) -> Manifest:
+    try:
+        return from_manifest(manifest_pb2.SkillManifest.FromString(wire))
+    except DecodeError as error:
+        raise ValueError("no manifest") from error
 
 
 async def _store(state_dir: str) -> SessionStore:

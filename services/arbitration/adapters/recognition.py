@@ -10,6 +10,7 @@ from antiphon.asr.v1 import recognition_pb2, recognition_pb2_grpc
 from antiphon.channels import write
 from antiphon.types.v1 import speech_pb2
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
+from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.adapters.values import (
     audio_offset,
     from_provenance,
@@ -37,10 +38,12 @@ class GrpcRecogniser:
     Args:
         channels: to the recognition pools.
         config: the conversation's config; the client's audio goes to the pool in the form it came in.
+        grammars: what users say to their skills.
     """
 
-    def __init__(self, channels: Channels, config: assistant_pb2.ConverseConfig) -> None:
+    def __init__(self, channels: Channels, config: assistant_pb2.ConverseConfig, grammars: Grammars) -> None:
         self._channels = channels
+        self._grammars = grammars
         self._config = config
         self._open: GrpcRecognition | None = None
 
@@ -75,6 +78,10 @@ class GrpcRecogniser:
         config.options.speech_activity = True
         config.options.words = True
         config.options.max_alternatives = config.options.max_alternatives or MAX_ALTERNATIVES
+        if not config.options.HasField("grammar"):  # a client may know better what will be said
+            grammar = self._grammars.of(context.profile)
+            if grammar is not None:
+                config.options.grammar.CopyFrom(grammar)
         return message
 
 

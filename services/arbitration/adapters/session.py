@@ -8,6 +8,7 @@ from typing import Self
 from antiphon.arbitration.v1 import assistant_pb2
 from services.arbitration.adapters.activation import GrpcActivation
 from services.arbitration.adapters.channels import Channels
+from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.adapters.recognition import GrpcRecogniser
 from services.arbitration.adapters.synthesis import GrpcSynthesis
 
@@ -21,6 +22,7 @@ class SessionPorts:
     activation: GrpcActivation
 
     @classmethod
-    def of(cls, channels: Channels, config: assistant_pb2.ConverseConfig) -> Self:
+    def of(cls, channels: Channels, config: assistant_pb2.ConverseConfig, grammars: Grammars) -> Self:
         """For the formats, languages and options of `config`."""
-        return cls(GrpcRecogniser(channels, config), GrpcSynthesis(channels, config), GrpcActivation(channels, config))
+        ears = GrpcRecogniser(channels, config, grammars)
+        return cls(ears, GrpcSynthesis(channels, config), GrpcActivation(channels, config))

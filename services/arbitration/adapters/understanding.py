@@ -6,11 +6,14 @@ from collections.abc import Iterable
 
 from antiphon.nlu.v1 import understanding_pb2 as nlu_pb2
 from antiphon.nlu.v1 import understanding_pb2_grpc as nlu_pb2_grpc
+from antiphon.skill.v1 import manifest_pb2
 from antiphon.types.v1 import answer_pb2
 from services.arbitration.adapters.channels import Channels, once_more, rpc_errors
 from services.arbitration.adapters.values import from_interpretation, from_provenance, to_turn_context
 from services.arbitration.contexts import TurnContext
-from services.arbitration.hypotheses import Alternative, Understanding
+from services.arbitration.hypotheses import DIALOGUE_SKILL, Alternative, Understanding
+from services.arbitration.registry_of_skills import SkillRegistry
+from services.runtime.errors import FailedPrecondition
 
 _SOCIAL = (
     answer_pb2.DIALOGUE_ACT_TYPE_GREET,
@@ -21,13 +24,37 @@ _SOCIAL = (
 """Acts that belong to the conversation itself."""
 
 CALL_TIMEOUT_S = 2.0
+UPDATE_TIMEOUT_S = 30.0
+
+MAX_NAMED_SKILLS = 200
+"""Skills that a request names; who has more gets readings of all skills, and the shortlist leaves out the others'."""
 
 
 class GrpcUnderstanding:
     """`UnderstandingPort`; one per replica of arbitration."""
 
-    def __init__(self, channels: Channels) -> None:
+    def __init__(self, channels: Channels, registry: SkillRegistry) -> None:
         self._channels = channels
+        self._registry = registry
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Names of the understanding pools."""
+        return tuple(pool.name for pool in self._channels.directory.pools if pool.capability == "nlu")
+
+    async def teach(self, pool: str, manifest: bytes, key: str) -> None:
+        """Tells a pool about a skill. Raises what the pool says; Unavailable is worth another try."""
+        found = self._channels.directory.named(pool)
+        if found is None:
+            raise FailedPrecondition(f"no pool {pool}", reason="POOL_UNKNOWN")
+        stub = nlu_pb2_grpc.LanguageUnderstandingServiceStub(self._channels.channel(found.target))
+        request = nlu_pb2.UpdateSkillRequest(
+            manifest=manifest_pb2.SkillManifest.FromString(manifest),
+            idempotency_key=key,
+            divergence_policy=nlu_pb2.DIVERGENCE_POLICY_WARN,
+        )
+        with rpc_errors():
+            await stub.UpdateSkill(request, metadata=self._channels.platform_metadata(), timeout=UPDATE_TIMEOUT_S)
 
     async def interpret(
         self, alternatives: tuple[Alternative, ...], context: TurnContext, *, speculative: bool
@@ -38,6 +65,7 @@ class GrpcUnderstanding:
         )
         request.options.dialogue_acts = True
         request.options.resolve_values = True
+        request.options.skill_ids.extend(self._skills(context))
         for alternative in alternatives:
             request.alternatives.add(spoken_text=alternative.text, confidence=alternative.confidence)
         stub = self._channels.stub(nlu_pb2_grpc.LanguageUnderstandingServiceStub, "nlu", context)
@@ -60,6 +88,14 @@ class GrpcUnderstanding:
             wire=tuple(act.SerializeToString() for act in acts),
             models=tuple(from_provenance(m) for m in response.models),
         )
+
+    def _skills(self, context: TurnContext) -> list[str]:
+        """Those that may serve the turn."""
+        profile = context.profile
+        ids = [skill.manifest.id for skill in self._registry.enabled(profile.tenant)]
+        if profile.only_skills:
+            ids = [skill_id for skill_id in ids if skill_id in profile.only_skills or skill_id == DIALOGUE_SKILL]
+        return ids if len(ids) <= MAX_NAMED_SKILLS else []
 
 
 def _strongest(acts: Iterable[answer_pb2.DialogueAct], kind: int) -> float:

@@ -66,7 +66,7 @@ class AssistantServicer:
         end_silence = _end_silence(config)
         if end_silence is None:
             set_seconds(config.recognition.endpointing.end_silence, self._door.settings.usual_silence)
-        ports = SessionPorts.of(self._door.channels, config)
+        ports = SessionPorts.of(self._door.channels, config, self._door.grammars)
         conversation = Conversation(self._door.premises(ports, end_silence), opening)
         inbox = _Inbox(requests, format_, ports.recogniser, opening.profile)
         stream = _Stream(conversation, self._messages(config, opening), call)

@@ -9,7 +9,8 @@ from antiphon.skill.v1 import manifest_pb2
 from services.arbitration.adapters.decisions import from_manifest
 from services.arbitration.adapters.skills import GrpcSkills
 from services.arbitration.manifests import Manifest, problems
-from services.arbitration.registry_of_skills import Overlap, RegisteredSkill, SkillRegistry
+from services.arbitration.registrations import Registrations
+from services.arbitration.registry_of_skills import Overlap, RegisteredSkill
 from services.runtime.calls import Call
 from services.runtime.errors import InvalidInput, NotFound, Unsupported
 
@@ -20,8 +21,9 @@ _ADMIN = "admin"
 class SkillRegistryServicer:
     """One per replica. Registering is for operators (scope `admin`) and makes this server call out to an address."""
 
-    def __init__(self, registry: SkillRegistry, skills: GrpcSkills) -> None:
-        self._registry = registry
+    def __init__(self, registrations: Registrations, skills: GrpcSkills) -> None:
+        self._registrations = registrations
+        self._registry = registrations.registry
         self._skills = skills
 
     async def Register(  # noqa: N802 - named by the contract
@@ -39,9 +41,9 @@ class SkillRegistryServicer:
         response = registry_pb2.RegisterResponse()
         for message in wanted:
             manifest = from_manifest(message)
-            response.warnings.extend(self._register(manifest, request))
+            response.warnings.extend(await self._register(manifest, request))
             if request.enable and not request.validate_only:
-                self._registry.enable(call.principal.tenant, manifest.id)
+                await self._registrations.enable(call.principal.tenant, manifest.id)
             response.skills.append(self._message(RegisteredSkill(manifest, request.address), call.principal.tenant))
         return response
 
@@ -69,7 +71,7 @@ class SkillRegistryServicer:
         """Lets a skill serve the caller's tenant, or no longer."""
         if request.user_id:
             raise Unsupported("skills are enabled for a tenant as a whole", field="user_id")
-        self._registry.enable(call.principal.tenant, request.skill_id, request.enabled)
+        await self._registrations.enable(call.principal.tenant, request.skill_id, request.enabled)
         skill = self._registry.skill(request.skill_id)
         return registry_pb2.EnableResponse(skill=self._message(skill, call.principal.tenant))
 
@@ -85,10 +87,10 @@ class SkillRegistryServicer:
             raise InvalidInput(
                 "a built-in skill can be disabled, not removed", reason="SKILL_BUILT_IN", field="skill_id"
             )
-        self._registry.remove(request.skill_id)
+        await self._registrations.remove(request.skill_id)
         return registry_pb2.RemoveResponse(removed=True)
 
-    def _register(self, manifest: Manifest, request: registry_pb2.RegisterRequest) -> list[str]:
+    async def _register(self, manifest: Manifest, request: registry_pb2.RegisterRequest) -> list[str]:
         existing = self._registry.find(manifest.id)
         if existing is not None and existing.built_in:
             raise InvalidInput(f"'{manifest.id}' is the id of a built-in skill", reason="SKILL_BUILT_IN")
@@ -98,7 +100,8 @@ class SkillRegistryServicer:
                 text = "; ".join(f"{problem.field}: {problem.message}" for problem in found)
                 raise InvalidInput(text, reason="MANIFEST_INVALID", field="address")
             return []
-        return [_warning(overlap) for overlap in self._registry.register(manifest, endpoint=request.address)]
+        overlaps = await self._registrations.register(manifest, request.address)
+        return [_warning(overlap) for overlap in overlaps]
 
     def _message(self, skill: RegisteredSkill, tenant: str) -> registry_pb2.RegisteredSkill:
         return registry_pb2.RegisteredSkill(

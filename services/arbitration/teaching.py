@@ -1,0 +1,69 @@
+"""Tells every understanding pool of every skill, so that what a manifest says is understood.
+
+`replica` runs it beside the registry. A pool keeps what it was told, also over a restart; telling it again what it
+knows changes nothing, so each replica of the front door tells everything once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.arbitration.registry_of_skills import SkillRegistry
+from services.runtime.errors import AntiphonError
+
+log = logging.getLogger(__name__)
+
+PAUSE_S: Final = 0.5
+
+Teach = Callable[[str, bytes, str], Awaitable[None]]
+"""Tells the pool of a name about a manifest (as the contract serialises it) under an idempotency key."""
+
+
+@dataclass
+class Teaching:
+    """What the pools have been told.
+
+    Args:
+        pools: names of the understanding pools.
+    """
+
+    registry: SkillRegistry
+    pools: Sequence[str]
+    teach: Teach
+    done: bool = False
+    _told: set[tuple[str, str]] = field(default_factory=set)
+
+    async def follow(self) -> None:
+        """Tell of each new skill, for ever."""
+        revision = -1
+        while True:
+            if revision != self.registry.revision or not self.done:
+                revision = self.registry.revision
+                self.done = await self.tell()
+            await asyncio.sleep(PAUSE_S)
+
+    async def tell(self) -> bool:
+        """Tell what is new; whether all pools know all skills, but for what they refused for good."""
+        complete = True
+        for skill in self.registry.all():
+            wire = skill.manifest.wire
+            digest = hashlib.sha256(wire).hexdigest()
+            for pool in self.pools if wire else ():
+                if (pool, digest) not in self._told:
+                    complete = await self._tell(pool, wire, digest) and complete
+        return complete
+
+    async def _tell(self, pool: str, wire: bytes, digest: str) -> bool:
+        try:
+            await self.teach(pool, wire, digest)
+        except AntiphonError as error:
+            log.warning("understanding pool %s did not take a skill: %s", pool, error.reason)
+            if error.retryable:
+                return False
+        self._told.add((pool, digest))
+        return True

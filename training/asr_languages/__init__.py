@@ -1,0 +1,1 @@
+"""How the recogniser's models of German, Spanish, French and Italian are made, and the data of its spoken forms."""

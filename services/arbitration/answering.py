@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
 
-from services.arbitration.budgets import Budgets, Stage
-from services.arbitration.circuits import Circuits, Duty
-from services.arbitration.conduct import Conduct, SkillFault, fault_of
+from services.arbitration.budgets import Stage
+from services.arbitration.conduct import SkillFault, fault_of
 from services.arbitration.contexts import PendingPrompt, TurnContext
+from services.arbitration.delivery import Delivery, EffectJournal
+from services.arbitration.desk import Desk
 from services.arbitration.events import AnswerText, Asked, Extra, Outcome, TurnEvent, TurnFailed
+from services.arbitration.executing import Execution, Told
 from services.arbitration.hypotheses import (
     DIALOGUE_SKILL,
     Action,
@@ -35,9 +37,6 @@ from services.arbitration.ports import (
     DialogueExtra,
     DialoguePrompt,
     DialogueText,
-    Ending,
-    Order,
-    Ports,
     Say,
     SkillAnswer,
     SkillDone,
@@ -46,7 +45,6 @@ from services.arbitration.ports import (
     SkillProgress,
     SkillPrompt,
 )
-from services.arbitration.registry_of_skills import SkillRegistry
 from services.arbitration.speaking_of_skills import question_for, skills_in_words
 from services.arbitration.streams import reading
 from services.arbitration.voice import Voice
@@ -67,81 +65,6 @@ NAMING: Final = frozenset({Say.OPEN, Say.FALLBACK, Say.CONFIRM, Say.CLARIFY, Say
 """What may name skills in its words."""
 
 Emit = Callable[[TurnEvent], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What became of a decision.
-
-    Attributes:
-        served: the hypothesis that was executed; None when no skill answered.
-        prompt: the question that the next turn answers.
-        failed: hypotheses that were tried in vain.
-        receipt: the effect's receipt, serialised.
-    """
-
-    outcome: Outcome
-    reason: str = ""
-    text: str = ""
-    served: Hypothesis | None = None
-    prompt: PendingPrompt | None = None
-    receipt: bytes = b""
-    skill_state: bytes = b""
-    expects_follow_up: bool = False
-    failed: tuple[Hypothesis, ...] = ()
-
-    @property
-    def skill_id(self) -> str:
-        return self.served.skill_id if self.served and self.served.skill_id != DIALOGUE_SKILL else ""
-
-
-class EffectJournal(Protocol):
-    """Where it is written down that something is about to be changed, and that it was (`records`)."""
-
-    async def begin(self) -> None:
-        """Called before an effect. Raises, and so prevents it, when the turn is no longer this stream's."""
-
-    async def settle(self, delivery: Delivery) -> None:
-        """Called when the effect is acknowledged, even if nobody listens any more."""
-
-
-@dataclass
-class Desk:
-    """What all answers of a replica share."""
-
-    ports: Ports
-    registry: SkillRegistry
-    circuits: Circuits
-    budgets: Budgets = field(default_factory=Budgets)
-    _effects: set[asyncio.Task[Any]] = field(default_factory=set)
-
-    def keep(self, effect: asyncio.Task[tuple[SkillEvent, ...]]) -> None:
-        """Let an effect run to its end although its turn may go away."""
-        self._effects.add(effect)
-        effect.add_done_callback(self._ended)
-
-    def tell_dialogue(self, ask: DialogueAsk, context: TurnContext) -> None:
-        """Let the dialogue service know of an answer that a skill gave; nobody waits for it."""
-        task = asyncio.create_task(self._tell_dialogue(ask, context))
-        self._effects.add(task)
-        task.add_done_callback(self._effects.discard)
-
-    async def settle(self) -> None:
-        """Wait for what is under way: before the replica stops."""
-        await asyncio.gather(*self._effects, return_exceptions=True)
-
-    async def _tell_dialogue(self, ask: DialogueAsk, context: TurnContext) -> None:
-        try:
-            async with reading(self.ports.dialogue.respond(ask, context)) as words:
-                async for _ in words:
-                    continue
-        except AntiphonError as error:
-            log.warning("dialogue was not told of an answer: %s", error.reason)
-
-    def _ended(self, effect: asyncio.Task[tuple[SkillEvent, ...]]) -> None:
-        self._effects.discard(effect)
-        if not effect.cancelled() and (error := effect.exception()) is not None:
-            log.debug("an effect ended in %s", type(error).__name__)
 
 
 class Answering:
@@ -171,13 +94,14 @@ class Answering:
         self._context = context
         self._ledger = ledger
         self._emit = emit
-        self._journal = journal
         self._key = key
         self._heard = text
         self._understanding = understanding
         self._adopted = adopted
-        self._skill_state = skill_state
         self._speculative = not adopted.is_set()
+        self._execution = Execution(
+            desk, context, ledger, journal, key=key, skill_state=skill_state, speculative=self._speculative
+        )
         self._voice = Voice(desk.ports.synthesis, context, ledger, emit, speculative=self._speculative)
         self._patience = Patience(desk, context, ledger, emit, adopted, self._words(Say.PROGRESS))
         self._said = ""
@@ -244,79 +168,17 @@ class Answering:
         return replace(delivery, failed=tuple(failed))
 
     async def _serve(self, candidate: Candidate, attempt: int, decision: Decision) -> Delivery:
-        hypothesis = candidate.hypothesis
-        if not self._desk.circuits.allows(hypothesis.skill_id, Duty.EXECUTE):
-            raise SkillFault("CIRCUIT_OPEN", effect_possible=False)
-        order = self._order(hypothesis, attempt, confirmed=decision.reason is Reason.CONFIRMED_BY_USER)
-        conduct = Conduct(order, candidate.side_effects)
         self._patience.begin()
-        if candidate.side_effects:
-            events = _replayed(await self._effect(conduct, attempt))
-        else:
-            events = self._watched(conduct, attempt)
-        told = _Told(hypothesis)
-        async with reading(events) as watched:
-            async for event in watched:
+        confirmed = decision.reason is Reason.CONFIRMED_BY_USER
+        told = Told(candidate.hypothesis)
+        async with reading(await self._execution.serve(candidate, attempt, confirmed=confirmed)) as events:
+            async for event in events:
                 await self._tell(event, told)
         if not told.delivered:
             raise SkillFault("SKILL_SILENT", effect_possible=False)
         return told.delivery(self._said)
 
-    async def _effect(self, conduct: Conduct, attempt: int) -> tuple[SkillEvent, ...]:
-        """An execution that changes something: noted before, held back until its receipt is there, noted after.
-
-        It is not cancelled with the turn: half an effect would be worse than one that nobody hears of.
-        """
-        try:
-            await self._journal.begin()
-        except AntiphonError:
-            self._desk.circuits.abandoned(conduct.order.hypothesis.skill_id, Duty.EXECUTE)
-            raise
-        effect = asyncio.create_task(self._collect(conduct, attempt))
-        self._desk.keep(effect)
-        return await asyncio.shield(effect)
-
-    async def _collect(self, conduct: Conduct, attempt: int) -> tuple[SkillEvent, ...]:
-        async with reading(self._watched(conduct, attempt)) as watched:
-            events = tuple([event async for event in watched])
-        done = events[-1]
-        assert isinstance(done, SkillDone)  # `well_behaved` ends with it or raises
-        await self._journal.settle(_Told(conduct.order.hypothesis, done).delivery(conduct.text))
-        return events
-
-    async def _watched(self, conduct: Conduct, attempt: int) -> AsyncIterator[SkillEvent]:
-        """The skill's events within its deadline; its circuit learns how it went."""
-        skill_id, circuits = conduct.order.hypothesis.skill_id, self._desk.circuits
-        limit = self._limit(conduct.order.hypothesis)
-        events = conduct.well_behaved(self._desk.ports.skills.execute(conduct.order, self._context))
-        deadline = asyncio.get_running_loop().time() + limit
-        try:
-            with self._ledger.step(
-                Step.EXECUTION, deadline=limit, skill_id=skill_id, attempt=attempt, speculative=self._speculative
-            ):
-                while True:
-                    async with asyncio.timeout_at(deadline):  # the time the client takes to read is not the skill's
-                        event = await anext(events, None)
-                    if event is None:
-                        break
-                    yield event
-        except TimeoutError:
-            circuits.failed(skill_id, Duty.EXECUTE)
-            raise SkillFault("SKILL_TIMEOUT", effect_possible=conduct.side_effects) from None
-        except SkillFault:
-            circuits.failed(skill_id, Duty.EXECUTE)
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            circuits.abandoned(skill_id, Duty.EXECUTE)
-            raise
-        finally:
-            await events.aclose()
-        if conduct.breaches:
-            circuits.failed(skill_id, Duty.EXECUTE)
-        else:
-            circuits.succeeded(skill_id, Duty.EXECUTE)
-
-    async def _tell(self, event: SkillEvent, told: _Told) -> None:
+    async def _tell(self, event: SkillEvent, told: Told) -> None:
         turn_id = self._context.turn_id
         if isinstance(event, SkillAnswer):
             told.delivered = True
@@ -332,26 +194,8 @@ class Answering:
             told.prompt = prompt
             await self._say(event.text, told.hypothesis.skill_id)
             await self._emit(Asked(turn_id, prompt, event.wire))
-        else:
+        elif isinstance(event, SkillDone):
             told.done = event
-
-    def _order(self, hypothesis: Hypothesis, attempt: int, *, confirmed: bool) -> Order:
-        pending = self._context.state.pending
-        mine = pending is not None and any(about.skill_id == hypothesis.skill_id for about in pending.about)
-        parts = (self._context.profile.tenant, self._key, hypothesis.skill_id, str(attempt))
-        return Order(
-            hypothesis,
-            idempotency_key=hashlib.sha256("\0".join(parts).encode()).hexdigest(),
-            confirmed=confirmed,
-            prompt_id=pending.prompt_id if pending is not None and mine else "",
-            skill_state=self._skill_state if mine or self._context.last_skill == hypothesis.skill_id else b"",
-        )
-
-    def _limit(self, hypothesis: Hypothesis) -> float:
-        budget = self._desk.budgets[Stage.EXECUTE].seconds
-        skill = self._desk.registry.find(hypothesis.skill_id)
-        intent = skill.manifest.intent(hypothesis.intent) if skill else None
-        return min(budget, intent.timeout) if intent and intent.timeout else budget
 
     # --- words -----------------------------------------------------------------------------------------------------
     def _words(self, say: Say, reason: str = "", about: tuple[Candidate, ...] = (), slot: str = "") -> DialogueAsk:
@@ -414,30 +258,6 @@ class Answering:
         await self._voice.say(text)
 
 
-@dataclass
-class _Told:
-    """What a skill has said of one execution."""
-
-    hypothesis: Hypothesis
-    done: SkillDone = field(default_factory=SkillDone)
-    prompt: PendingPrompt | None = None
-    delivered: bool = False
-
-    def delivery(self, text: str) -> Delivery:
-        done, receipt = self.done, self.done.receipt
-        outcome = Outcome.ASKED if done.ending is Ending.AWAITING_USER else Outcome.ANSWERED
-        return Delivery(
-            outcome,
-            done.reason,
-            text,
-            self.hypothesis,
-            self.prompt,
-            receipt.wire if receipt else b"",
-            done.skill_state,
-            done.expects_follow_up or self.prompt is not None,
-        )
-
-
 def _worth_trying(decision: Decision) -> tuple[Candidate, ...]:
     """The winner and at most one more: the next hypothesis that is likely enough and changes nothing."""
     first, *others = decision.eligible
@@ -449,10 +269,3 @@ def _worth_trying(decision: Decision) -> tuple[Candidate, ...]:
         and other.hypothesis.skill_id != first.hypothesis.skill_id
     )
     return (first, *[second for second, _ in zip(seconds, range(1), strict=False)])
-
-
-async def _replayed(events: tuple[SkillEvent, ...]) -> AsyncIterator[SkillEvent]:
-    """Events that were held back; news of progress is old by now."""
-    for event in events:
-        if not isinstance(event, SkillProgress):
-            yield event

@@ -14,6 +14,7 @@ from typing import Final
 from services.arbitration.ports import (
     Ending,
     Order,
+    SkillAlarm,
     SkillAnswer,
     SkillDone,
     SkillEvent,
@@ -94,6 +95,8 @@ class Conduct:
             if self._prompted:
                 return self._breach("SKILL_ASKED_TWICE")
             self._prompted = True
+        if isinstance(event, SkillAlarm) and not self.side_effects:
+            raise self._fault("SKILL_UNDECLARED_EFFECT")
         if isinstance(event, SkillAnswer):
             return self._admits_answer(event)
         return True

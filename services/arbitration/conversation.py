@@ -15,12 +15,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.arbitration.answering import Delivery
+from services.arbitration.alarms import Alarm, AlarmBook
 from services.arbitration.contexts import PastTurn, Profile, TurnContext, TurnType
+from services.arbitration.delivery import Delivery
 from services.arbitration.events import (
     AnswerText,
     Event,
     Outcome,
+    Rang,
     SessionEnding,
     SessionStarted,
     TurnEnded,
@@ -44,6 +46,7 @@ from services.arbitration.inputs import (
 from services.arbitration.ledger import LatencyLedger, Mark
 from services.arbitration.memory import SessionKeeper, SessionMemory
 from services.arbitration.records import StoredResult, TurnClaim, record_key
+from services.arbitration.ringing import Ringer
 from services.arbitration.streams import reading
 from services.arbitration.turn import House, Turn, TurnResult
 from services.runtime.errors import AntiphonError, Conflict, InvalidInput
@@ -88,6 +91,7 @@ class Premises:
     store: SessionStore
     keeper: SessionKeeper
     explanations: Explanations
+    alarms: AlarmBook
     now: Callable[[], float] = time.time
 
 
@@ -149,6 +153,7 @@ class Conversation:
         """
         await self._begin()
         pump = asyncio.create_task(self._pump(inputs))
+        ringer = asyncio.create_task(Ringer(self._premises.alarms, self._profile, self.session_id, self._ring).run())
         try:
             while (event := await self._events.get()) is not None:
                 yield event
@@ -158,10 +163,11 @@ class Conversation:
                 await pump
         finally:
             pump.cancel()
+            ringer.cancel()
             if self._closing is not None:
                 self._closing.cancel()
             await self._abandon()
-            await asyncio.gather(pump, return_exceptions=True)
+            await asyncio.gather(pump, ringer, return_exceptions=True)
 
     async def announce_ending(self, reason: str, time_left: float) -> None:
         """Tell the client that the stream will be cut in `time_left` seconds, with the token that goes on."""
@@ -421,6 +427,9 @@ class Conversation:
     def _reopened(delivery: Delivery) -> bool:
         """An interrupted turn is followed by what it was interrupted for; only a cancelled one is not."""
         return delivery.outcome is Outcome.INTERRUPTED and delivery.reason != "CANCELLED"
+
+    async def _ring(self, alarm: Alarm) -> None:
+        await self._events.put(Rang(alarm))
 
     async def _emit(self, event: TurnEvent) -> None:
         await self._events.put(event)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.arbitration.alarms import Alarm
 from services.arbitration.contexts import PendingPrompt, TurnType
 from services.arbitration.hypotheses import Decision, Understanding
 from services.arbitration.ledger import LatencyLedger
@@ -153,6 +154,13 @@ class TurnEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Rang:
+    """An alarm is due: the device rings. It belongs to no turn."""
+
+    alarm: Alarm
+
+
+@dataclass(frozen=True, slots=True)
 class SessionStarted:
     """The first event of a stream. `held_audio`: seconds of the conversation's audio that need not be sent again."""
 
@@ -185,4 +193,4 @@ TurnEvent = (
     | TurnFailed
     | TurnEnded
 )
-Event = TurnEvent | SessionStarted | SessionEnding
+Event = TurnEvent | Rang | SessionStarted | SessionEnding

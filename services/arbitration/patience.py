@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from services.arbitration.budgets import Stage
 from services.arbitration.contexts import TurnContext
+from services.arbitration.desk import Desk
 from services.arbitration.events import Progress, TurnEvent
 from services.arbitration.ledger import LatencyLedger
 from services.arbitration.ports import DialogueAsk, DialogueText
 from services.arbitration.streams import reading
 from services.arbitration.voice import Voice
 from services.runtime.errors import AntiphonError
-
-if TYPE_CHECKING:
-    from services.arbitration.answering import Desk
 
 
 class Patience:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from services.arbitration.alarms import AlarmChange
 from services.arbitration.contexts import PromptKind, TurnContext
 from services.arbitration.hypotheses import Alternative, Fulfilment, Hypothesis, Provenance, Understanding
 
@@ -204,7 +205,14 @@ class SkillDone:
     expects_follow_up: bool = False
 
 
-SkillEvent = SkillProgress | SkillAnswer | SkillPrompt | SkillExtra | SkillDone
+@dataclass(frozen=True, slots=True)
+class SkillAlarm:
+    """The skill sets an alarm of the user, or deletes one."""
+
+    change: AlarmChange
+
+
+SkillEvent = SkillProgress | SkillAnswer | SkillPrompt | SkillExtra | SkillAlarm | SkillDone
 
 
 class SkillPort(Protocol):

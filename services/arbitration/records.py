@@ -14,7 +14,7 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-from services.arbitration.answering import Delivery
+from services.arbitration.delivery import Delivery
 from services.arbitration.events import Outcome
 from services.runtime.errors import AntiphonError, Conflict, FailedPrecondition, QuotaExceeded, Unavailable
 from services.runtime.store import ABSENT, SessionStore
@@ -45,7 +45,7 @@ class StoredResult:
 
 
 class TurnClaim:
-    """The right to carry out one turn. Implements `answering.EffectJournal`.
+    """The right to carry out one turn. Implements `delivery.EffectJournal`.
 
     An empty key claims nothing and writes nothing: without a key nobody can repeat the turn.
     """

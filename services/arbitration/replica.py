@@ -18,10 +18,11 @@ from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.adapters.session import SessionPorts
 from services.arbitration.adapters.skills import GrpcSkills
 from services.arbitration.adapters.understanding import GrpcUnderstanding
-from services.arbitration.answering import Desk
+from services.arbitration.alarms import AlarmBook
 from services.arbitration.circuits import Circuits
 from services.arbitration.claims import Claims
 from services.arbitration.conversation import Premises
+from services.arbitration.desk import Desk
 from services.arbitration.explanations import Explanations
 from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.judging import Judge
@@ -62,6 +63,7 @@ class FrontDoor:
     dialogue: GrpcDialogue
     judge: Judge
     fulfilments: Fulfilments
+    alarms: AlarmBook
     explanations: Explanations
     circuits: Circuits
     claims: Claims = field(default_factory=Claims)
@@ -80,7 +82,8 @@ class FrontDoor:
         registry.enable(EVERYONE, "dialogue")
         store = await _store(runtime.state_dir)
         circuits = Circuits()
-        skills = GrpcSkills(channels, registry)
+        alarms = AlarmBook(store)
+        skills = GrpcSkills(channels, registry, alarms)
         understanding = GrpcUnderstanding(channels, registry)
         fulfilments = Fulfilments(skills, registry, circuits)
         explanations = Explanations(store, encode_explanation)
@@ -100,6 +103,7 @@ class FrontDoor:
             dialogue=GrpcDialogue(channels),
             judge=judge,
             fulfilments=fulfilments,
+            alarms=alarms,
             explanations=explanations,
             circuits=circuits,
         )
@@ -118,7 +122,7 @@ class FrontDoor:
             activation=session.activation if self.settings.activation else None,
         )
         # Effects outlive their conversation, so all desks keep them in one set.
-        desk = Desk(ports, self.registry, self.circuits, _effects=self._effects)
+        desk = Desk(ports, self.registry, self.circuits, self.alarms, _effects=self._effects)
         ours = self.settings
         speculation = SpeculationSettings(
             usual_silence=end_silence or ours.usual_silence,
@@ -126,7 +130,7 @@ class FrontDoor:
             short_silence=end_silence or ours.short_silence,
         )
         house = House(ports, self.judge, desk, speculation)
-        return Premises(house, self.store, SessionKeeper(self.store), self.explanations)
+        return Premises(house, self.store, SessionKeeper(self.store), self.explanations, self.alarms)
 
     async def check(self) -> None:
         """Raises Unavailable until the built-in skills are known, here and to understanding."""

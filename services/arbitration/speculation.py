@@ -13,8 +13,9 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from services.arbitration.answering import Answering, Delivery, Emit
+from services.arbitration.answering import Answering, Emit
 from services.arbitration.contexts import TurnContext
+from services.arbitration.delivery import Delivery
 from services.arbitration.events import TurnEvent
 from services.arbitration.hypotheses import Action, Alternative, Candidate, Decision
 from services.arbitration.judging import Evidence, Judge

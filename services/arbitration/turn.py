@@ -15,9 +15,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from services.arbitration.answering import Answering, Delivery, Desk, EffectJournal
+from services.arbitration.answering import Answering
 from services.arbitration.budgets import Stage
 from services.arbitration.contexts import TurnContext
+from services.arbitration.delivery import Delivery, EffectJournal
+from services.arbitration.desk import Desk
 from services.arbitration.events import (
     AnswerAudio,
     AnswerText,

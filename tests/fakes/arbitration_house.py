@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from services.arbitration.answering import Desk
+from services.arbitration.alarms import AlarmBook
 from services.arbitration.circuits import Circuits
 from services.arbitration.contexts import Profile, TurnContext
+from services.arbitration.desk import Desk
 from services.arbitration.events import TurnEnded, TurnEvent
 from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.hypotheses import DIALOGUE_SKILL, Interpretation, Risk, Slot, Understanding
@@ -17,6 +18,7 @@ from services.arbitration.ports import ActivationPort, DialoguePort, Ports, Reco
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry, dialogue_manifest
 from services.arbitration.speculation import SpeculationSettings
 from services.arbitration.turn import House, Turn, TurnResult
+from services.runtime.store import MemorySessionStore
 from tests.fakes.arbitration_ports import (
     NotedJournal,
     PlainDialogue,
@@ -93,6 +95,7 @@ class SmallHouse:
     speculation: SpeculationSettings = field(default_factory=SpeculationSettings)
     circuits: Circuits = field(default_factory=Circuits)
     registry: SkillRegistry = field(default_factory=registry)
+    alarms: AlarmBook = field(default_factory=lambda: AlarmBook(MemorySessionStore()))
     journal: NotedJournal = field(default_factory=NotedJournal)
     profile: Profile = field(default_factory=lambda: Profile("acme", "en"))
     events: list[TurnEvent] = field(default_factory=list)
@@ -111,7 +114,7 @@ class SmallHouse:
         skills = SkillsByName(self.skills)
         ports = Ports(self.recogniser, self.understanding, skills, self.dialogue, self.synthesis, self.activation)
         judge = Judge(self.understanding, self.registry, Fulfilments(skills, self.registry, self.circuits))
-        return House(ports, judge, Desk(ports, self.registry, self.circuits), self.speculation)
+        return House(ports, judge, Desk(ports, self.registry, self.circuits, self.alarms), self.speculation)
 
     def context(self) -> TurnContext:
         return TurnContext("session", "turn", self.profile, now=1_000.0)

@@ -10,7 +10,7 @@ from antiphon.skill.v1 import skill_pb2
 from antiphon.tts.v1 import synthesis_pb2
 from antiphon.types.v1 import answer_pb2, context_pb2, playback_pb2, speech_pb2
 from services.arbitration.adapters.decisions import to_decision, to_ledger
-from services.arbitration.adapters.values import set_seconds, to_interpretation
+from services.arbitration.adapters.values import set_seconds, timestamp, to_interpretation
 from services.arbitration.contexts import TurnType
 from services.arbitration.events import (
     AnswerAudio,
@@ -23,6 +23,7 @@ from services.arbitration.events import (
     Outcome,
     PlaybackStopped,
     Progress,
+    Rang,
     SessionEnding,
     SessionStarted,
     TurnEnded,
@@ -72,6 +73,7 @@ class Messages:
         self._writers: dict[type, Callable[..., Iterator[Response]]] = {
             SessionStarted: self._session_started,
             SessionEnding: self._session_ending,
+            Rang: self._rang,
             TurnStarted: self._turn_started,
             Heard: self._heard,
             Understood: self._understood,
@@ -111,6 +113,14 @@ class Messages:
         message.session_ending.resume_token = event.resume_token
         set_seconds(message.session_ending.time_left, event.time_left)
         yield message
+
+    def _rang(self, event: Rang) -> Iterator[Response]:
+        alarm = event.alarm
+        directive = answer_pb2.Directive(directive_id=f"ring-{alarm.id}-{alarm.due:.0f}", device_id=alarm.device_id)
+        directive.ring.alarm_id = alarm.id
+        directive.ring.due_time.CopyFrom(timestamp(alarm.due))
+        directive.ring.label = alarm.label
+        yield Response(directive=directive)
 
     def _turn_started(self, event: TurnStarted) -> Iterator[Response]:
         self._audio_s = 0.0

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from antiphon.skill.v1 import manifest_pb2, skill_pb2, skill_pb2_grpc
-from antiphon.types.v1 import understanding_pb2
+from antiphon.types.v1 import context_pb2, understanding_pb2
+from services.arbitration.adapters.alarms import from_change, to_alarm
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
 from services.arbitration.adapters.values import prompt_kind, skill_interpretation, to_turn_context
+from services.arbitration.alarms import AlarmBook, owner_of
 from services.arbitration.contexts import TurnContext
+from services.arbitration.executing import ALARMS
 from services.arbitration.hypotheses import Fulfilment, Hypothesis
 from services.arbitration.ports import (
     Ending,
     Order,
     Receipt,
+    SkillAlarm,
     SkillAnswer,
     SkillDone,
     SkillEvent,
@@ -22,6 +26,7 @@ from services.arbitration.ports import (
     SkillPrompt,
 )
 from services.arbitration.registry_of_skills import SkillRegistry
+from services.runtime.errors import Unavailable
 
 EXECUTE_TIMEOUT_S = 60.0
 """Upper bound of one execution's call; the turn itself gives up sooner."""
@@ -42,9 +47,10 @@ _FULFILMENTS = {
 class GrpcSkills:
     """`SkillPort`; one per replica of arbitration."""
 
-    def __init__(self, channels: Channels, registry: SkillRegistry) -> None:
+    def __init__(self, channels: Channels, registry: SkillRegistry, alarms: AlarmBook) -> None:
         self._channels = channels
         self._registry = registry
+        self._alarms = alarms
 
     async def can_fulfil(self, hypothesis: Hypothesis, context: TurnContext) -> tuple[Fulfilment, str]:
         """Asks the skill; MISSING when its answer makes no sense."""
@@ -52,7 +58,7 @@ class GrpcSkills:
             skill_id=hypothesis.skill_id,
             interpretations=[skill_interpretation(hypothesis)],
             language_code=context.profile.locale,
-            context=to_turn_context(context),
+            context=await self._context(hypothesis.skill_id, context),
         )
         with rpc_errors():
             response = await self._stub(hypothesis.skill_id, context).CanFulfill(
@@ -71,7 +77,7 @@ class GrpcSkills:
             idempotency_key=order.idempotency_key,
             interpretation=skill_interpretation(hypothesis),
             language_code=context.profile.locale,
-            context=to_turn_context(context),
+            context=await self._context(hypothesis.skill_id, context),
             confirmed=order.confirmed,
             prompt_id=order.prompt_id,
             skill_state=order.skill_state,
@@ -81,7 +87,7 @@ class GrpcSkills:
                 request, metadata=self._metadata(hypothesis.skill_id, context), timeout=EXECUTE_TIMEOUT_S
             )
         async for response in read(call):
-            event = _event(response)
+            event = _event(response, context.now)
             if event is not None:
                 yield event
 
@@ -102,6 +108,16 @@ class GrpcSkills:
             response = await stub.GetManifest(skill_pb2.GetManifestRequest(), timeout=5.0)
         return tuple(response.manifests)
 
+    async def _context(self, skill_id: str, context: TurnContext) -> context_pb2.TurnContext:
+        """What the skill may know of the turn."""
+        message = to_turn_context(context)
+        skill, profile = self._registry.find(skill_id), context.profile
+        if skill is not None and ALARMS in skill.manifest.permissions:
+            owner = owner_of(profile.user_id, profile.device_id, context.session_id)
+            alarms = await self._alarms.alarms(profile.tenant, owner)
+            message.alarms.extend(to_alarm(alarm, context.now) for alarm in alarms)
+        return message
+
     def _stub(self, skill_id: str, context: TurnContext) -> skill_pb2_grpc.SkillServiceStub:
         endpoint = self._endpoint(skill_id)
         target = endpoint or self._channels.pool("skills", context).target
@@ -116,7 +132,7 @@ class GrpcSkills:
         return registered.endpoint if registered is not None and not registered.built_in else ""
 
 
-def _event(response: skill_pb2.ExecuteResponse) -> SkillEvent | None:
+def _event(response: skill_pb2.ExecuteResponse, now: float) -> SkillEvent | None:
     match response.WhichOneof("event"):
         case "progress":
             return SkillProgress(response.progress.text.text, response.progress.SerializeToString())
@@ -128,7 +144,12 @@ def _event(response: skill_pb2.ExecuteResponse) -> SkillEvent | None:
             prompt = response.prompt
             wire = prompt.SerializeToString()
             return SkillPrompt(prompt_kind(prompt), prompt.text.text, prompt.slot, prompt.prompt_id, wire)
-        case "display" | "citation" | "directive" | "alarm_change" as kind:
+        case "alarm_change":
+            change = from_change(response.alarm_change, now)
+            if change is None:
+                raise Unavailable("the skill set an alarm that is none", reason="SKILL_ALARM_INVALID")
+            return SkillAlarm(change)
+        case "display" | "citation" | "directive" as kind:
             return SkillExtra(kind, getattr(response, kind).SerializeToString())
         case "done":
             return _done(response.done)

@@ -66,7 +66,7 @@ class Talk:
     def __post_init__(self) -> None:
         keeper = SessionKeeper(self.store)
         explanations = Explanations(self.store, lambda decision, ledger: decision.reason.encode())
-        self.premises = Premises(self.house.house(), self.store, keeper, explanations)
+        self.premises = Premises(self.house.house(), self.store, keeper, explanations, self.house.alarms)
 
     async def __call__(self, *items: Item, opening: Opening = OPENING) -> list[Event]:
         """All events of one conversation."""

@@ -1,0 +1,181 @@
+"""Lets a skill serve one hypothesis, and makes sure of what it changes.
+
+`answering` reads the events. A skill is given a deadline and watched (`conduct`). What changes something is noted in
+the journal before and after, runs to its end once begun, and is heard of only when it is done; alarms it sets are kept
+before its words are believed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from services.arbitration.alarms import owner_of
+from services.arbitration.budgets import Stage
+from services.arbitration.circuits import Duty
+from services.arbitration.conduct import Conduct, SkillFault
+from services.arbitration.contexts import PendingPrompt, TurnContext
+from services.arbitration.delivery import Delivery, EffectJournal
+from services.arbitration.desk import Desk
+from services.arbitration.events import Outcome
+from services.arbitration.hypotheses import Candidate, Hypothesis
+from services.arbitration.ledger import LatencyLedger, Step
+from services.arbitration.ports import Ending, Order, SkillAlarm, SkillDone, SkillEvent, SkillProgress
+from services.arbitration.streams import reading
+from services.runtime.errors import AntiphonError
+
+ALARMS = "ALARMS"
+"""The permission to ring later, by the contract's name."""
+
+
+@dataclass
+class Told:
+    """What a skill has said of one execution."""
+
+    hypothesis: Hypothesis
+    done: SkillDone = field(default_factory=SkillDone)
+    prompt: PendingPrompt | None = None
+    delivered: bool = False
+
+    def delivery(self, text: str) -> Delivery:
+        done, receipt = self.done, self.done.receipt
+        outcome = Outcome.ASKED if done.ending is Ending.AWAITING_USER else Outcome.ANSWERED
+        return Delivery(
+            outcome,
+            done.reason,
+            text,
+            self.hypothesis,
+            self.prompt,
+            receipt.wire if receipt else b"",
+            done.skill_state,
+            done.expects_follow_up or self.prompt is not None,
+        )
+
+
+@dataclass
+class Execution:
+    """Executions within one answer.
+
+    Attributes:
+        key: idempotency key of the turn.
+        skill_state: what the last skill of the conversation asked to keep.
+        speculative: the answer was begun ahead.
+    """
+
+    desk: Desk
+    context: TurnContext
+    ledger: LatencyLedger
+    journal: EffectJournal
+    key: str
+    skill_state: bytes = b""
+    speculative: bool = False
+
+    async def serve(self, candidate: Candidate, attempt: int, *, confirmed: bool) -> AsyncIterator[SkillEvent]:
+        """The events of the skill, ending with SkillDone. Raises SkillFault, and what the journal raises."""
+        skill_id = candidate.hypothesis.skill_id
+        if not self.desk.circuits.allows(skill_id, Duty.EXECUTE):
+            raise SkillFault("CIRCUIT_OPEN", effect_possible=False)
+        conduct = Conduct(self._order(candidate.hypothesis, attempt, confirmed=confirmed), candidate.side_effects)
+        if candidate.side_effects:
+            return _replayed(await self._effect(conduct, attempt))
+        return self._watched(conduct, attempt)
+
+    async def _effect(self, conduct: Conduct, attempt: int) -> tuple[SkillEvent, ...]:
+        """An execution that changes something: noted before, held back until its receipt is there, noted after.
+
+        It is not cancelled with the turn: half an effect would be worse than one that nobody hears of.
+        """
+        try:
+            await self.journal.begin()
+        except AntiphonError:
+            self.desk.circuits.abandoned(conduct.order.hypothesis.skill_id, Duty.EXECUTE)
+            raise
+        effect = asyncio.create_task(self._collect(conduct, attempt))
+        self.desk.keep(effect)
+        return await asyncio.shield(effect)
+
+    async def _collect(self, conduct: Conduct, attempt: int) -> tuple[SkillEvent, ...]:
+        async with reading(self._watched(conduct, attempt)) as watched:
+            events = tuple([event async for event in watched])
+        done = events[-1]
+        assert isinstance(done, SkillDone)  # `well_behaved` ends with it or raises
+        await self._keep_alarms(conduct, events)
+        await self.journal.settle(Told(conduct.order.hypothesis, done).delivery(conduct.text))
+        return events
+
+    async def _keep_alarms(self, conduct: Conduct, events: tuple[SkillEvent, ...]) -> None:
+        """An alarm that is not kept must not be promised: then the turn fails instead of saying the skill's words."""
+        skill_id, profile = conduct.order.hypothesis.skill_id, self.context.profile
+        changes = [event.change for event in events if isinstance(event, SkillAlarm)]
+        skill = self.desk.registry.find(skill_id)
+        if not changes:
+            return
+        if skill is None or ALARMS not in skill.manifest.permissions:
+            self.desk.circuits.failed(skill_id, Duty.EXECUTE)
+            raise SkillFault("SKILL_NOT_PERMITTED", effect_possible=True)
+        try:
+            owner = owner_of(profile.user_id, profile.device_id, self.context.session_id)
+            await self.desk.alarms.change(
+                profile.tenant, owner, changes, skill_id=skill_id, device_id=profile.device_id
+            )
+        except AntiphonError as error:
+            raise SkillFault(error.reason, effect_possible=True) from error
+
+    async def _watched(self, conduct: Conduct, attempt: int) -> AsyncIterator[SkillEvent]:
+        """The skill's events within its deadline; its circuit learns how it went."""
+        skill_id, circuits = conduct.order.hypothesis.skill_id, self.desk.circuits
+        limit = self._limit(conduct.order.hypothesis)
+        events = conduct.well_behaved(self.desk.ports.skills.execute(conduct.order, self.context))
+        deadline = asyncio.get_running_loop().time() + limit
+        try:
+            with self.ledger.step(
+                Step.EXECUTION, deadline=limit, skill_id=skill_id, attempt=attempt, speculative=self.speculative
+            ):
+                while True:
+                    async with asyncio.timeout_at(deadline):  # the time the client takes to read is not the skill's
+                        event = await anext(events, None)
+                    if event is None:
+                        break
+                    yield event
+        except TimeoutError:
+            circuits.failed(skill_id, Duty.EXECUTE)
+            raise SkillFault("SKILL_TIMEOUT", effect_possible=conduct.side_effects) from None
+        except SkillFault:
+            circuits.failed(skill_id, Duty.EXECUTE)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            circuits.abandoned(skill_id, Duty.EXECUTE)
+            raise
+        finally:
+            await events.aclose()
+        if conduct.breaches:
+            circuits.failed(skill_id, Duty.EXECUTE)
+        else:
+            circuits.succeeded(skill_id, Duty.EXECUTE)
+
+    def _order(self, hypothesis: Hypothesis, attempt: int, *, confirmed: bool) -> Order:
+        pending = self.context.state.pending
+        mine = pending is not None and any(about.skill_id == hypothesis.skill_id for about in pending.about)
+        parts = (self.context.profile.tenant, self.key, hypothesis.skill_id, str(attempt))
+        return Order(
+            hypothesis,
+            idempotency_key=hashlib.sha256("\0".join(parts).encode()).hexdigest(),
+            confirmed=confirmed,
+            prompt_id=pending.prompt_id if pending is not None and mine else "",
+            skill_state=self.skill_state if mine or self.context.last_skill == hypothesis.skill_id else b"",
+        )
+
+    def _limit(self, hypothesis: Hypothesis) -> float:
+        budget = self.desk.budgets[Stage.EXECUTE].seconds
+        skill = self.desk.registry.find(hypothesis.skill_id)
+        intent = skill.manifest.intent(hypothesis.intent) if skill else None
+        return min(budget, intent.timeout) if intent and intent.timeout else budget
+
+
+async def _replayed(events: tuple[SkillEvent, ...]) -> AsyncIterator[SkillEvent]:
+    """Events that were held back; news of progress is old by now."""
+    for event in events:
+        if not isinstance(event, SkillProgress):
+            yield event

@@ -1,0 +1,66 @@
+"""Rings a device's alarms on the stream it has open.
+
+`conversation` runs one for as long as its stream lives. It sleeps until the next alarm is due, but looks again when
+this replica changes the owner's alarms, and from time to time anyway: other replicas change them too, and the wall
+clock may be set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from services.arbitration.alarms import Alarm, AlarmBook, owner_of
+from services.arbitration.contexts import Profile
+from services.runtime.errors import AntiphonError
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 30.0
+"""Longest sleep: how late an alarm may ring that another replica has set, or that a new clock has made due."""
+
+
+@dataclass
+class Ringer:
+    """The alarms of one stream.
+
+    Args:
+        ring: what to do with an alarm that is due.
+    """
+
+    book: AlarmBook
+    profile: Profile
+    session_id: str
+    ring: Callable[[Alarm], Awaitable[None]]
+
+    async def run(self) -> None:
+        """For ever."""
+        tenant = self.profile.tenant
+        owner = owner_of(self.profile.user_id, self.profile.device_id, self.session_id)
+        changed = self.book.watch(tenant, owner)
+        try:
+            while True:
+                changed.clear()
+                pause = await self._look(tenant, owner)
+                try:
+                    async with asyncio.timeout(pause):
+                        await changed.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            self.book.unwatch(tenant, owner, changed)
+
+    async def _look(self, tenant: str, owner: str) -> float:
+        """Ring what is due; how long there is nothing to do, seconds."""
+        device = self.profile.device_id
+        try:
+            for alarm in await self.book.ring_due(tenant, owner, device):
+                await self.ring(alarm)
+            due = await self.book.next_due(tenant, owner, device)
+        except AntiphonError as error:
+            log.warning("alarms cannot be read: %s", error.reason)
+            return LOOK_S
+        return LOOK_S if due is None else min(LOOK_S, max(0.0, due - self.book.now()))

@@ -13,14 +13,16 @@ import unicodedata
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from services.runtime.audio import AudioFormat, Encoding
 from services.runtime.errors import AntiphonError, InvalidInput
-from services.tts.engines import EngineChunk, Prosody, SpeechEngine, Voice
+from services.runtime.language import canonical
+from services.tts.engines import EngineChunk, Prosody, SpeechEngine, SpokenWord, Voice
 from services.tts.marks import mark_words
+from services.tts.normalizer import Normalized, normalize
 from services.tts.output import Audio, AudioOutput, speech_length
 from services.tts.segmenter import Segment, Segmenter, speakable
 from services.tts.settings import TtsSettings
@@ -121,6 +123,7 @@ class Synthesizer:
             FailedPrecondition: the language is not served.
         """
         voice, served = self.catalogue.choose("", language)
+        tag = canonical(language)
         if not 0 < len(texts) <= MAX_PHONEMIZED_TEXTS:
             raise InvalidInput(
                 f"texts must be 1 to {MAX_PHONEMIZED_TEXTS}, not {len(texts)}", reason="TEXT_COUNT", field="texts"
@@ -132,7 +135,7 @@ class Synthesizer:
                     reason="TEXT_LENGTH",
                     field=f"texts[{index}]",
                 )
-        return await self.engine.phonemize([speakable(text) for text in texts], voice), served
+        return await self.engine.phonemize([normalize(speakable(text), tag).text for text in texts], voice), served
 
 
 class Utterance:
@@ -150,6 +153,7 @@ class Utterance:
         self.format = request.format or AudioFormat(Encoding.LINEAR16, engine.sample_rate)
         self._engine = engine
         self._settings = settings
+        self._reading_language = canonical(request.language) if request.language else language
         self._prosody = Prosody(request.rate, request.pitch)
         self._segmenter = Segmenter(settings.max_segment)
         self._output = AudioOutput(
@@ -246,10 +250,11 @@ class Utterance:
     async def _speak(self, segment: Segment) -> AsyncGenerator[Event, None]:
         output, discards, begun = self._output, self._discards, self._output.taken_s
         output.span = (segment.start, segment.start + len(segment.text))
-        async with aclosing(self._engine.speak(segment.text, self.voice, self._prosody)) as chunks:
+        said = normalize(segment.text, self._reading_language)
+        async with aclosing(self._engine.speak(said.text, self.voice, self._prosody)) as chunks:
             async for chunk in chunks:
                 self._cpu_s += chunk.cpu_s
-                events = self._events_of(segment, chunk)
+                events = self._events_of(segment, said, chunk)
                 while self._discards == discards and (event := next(events, None)):
                     yield event
         if self._discards != discards:
@@ -259,10 +264,11 @@ class Utterance:
         self._spoken += len(segment.text)
         yield Mark("sentence", *output.span, begun, output.taken_s)
 
-    def _events_of(self, segment: Segment, chunk: EngineChunk) -> Iterator[Event]:
+    def _events_of(self, segment: Segment, said: Normalized, chunk: EngineChunk) -> Iterator[Event]:
         whole = np.frombuffer(chunk.pcm, "<i2")
         pcm = self._output.trim(whole)
-        yield from self._word_marks(segment, chunk, trimmed=whole.size - pcm.size, length=speech_length(whole))
+        written = _as_written(said, chunk)
+        yield from self._word_marks(segment, written, trimmed=whole.size - pcm.size, length=speech_length(whole))
         for audio in self._output.feed(pcm):
             self._first_audio = self._first_audio or time.monotonic()
             yield audio
@@ -273,6 +279,15 @@ class Utterance:
         for word in mark_words(segment.text[chunk.start : chunk.end], chunk.words, length):
             first, last = (max(0, sample - trimmed) / rate for sample in (word.first, word.last))
             yield Mark("word", text_start + word.start, text_start + word.end, origin + first, origin + last)
+
+
+def _as_written(said: Normalized, chunk: EngineChunk) -> EngineChunk:
+    """The chunk in places of the client's text instead of what was said for it."""
+    start, end = said.origin(chunk.start, end=True), said.origin(chunk.end, end=True)
+    words = tuple(
+        SpokenWord(max(0, said.origin(chunk.start + word.position) - start), word.sample) for word in chunk.words
+    )
+    return replace(chunk, start=start, end=end, words=words)
 
 
 def normalized(text: str) -> str:

@@ -7,6 +7,8 @@ import os
 import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from difflib import SequenceMatcher
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -237,3 +239,77 @@ async def test_more_callers_than_may_wait_are_refused_at_once() -> None:
     refused = [answer for answer in answers if isinstance(answer, Overloaded)]
     assert len(refused) == 16
     assert all(error.retry_after for error in refused)
+
+
+async def phones(synthesizer: Synthesizer, language: str, *texts: str) -> list[str]:
+    return (await synthesizer.phonemize(texts, language))[0]
+
+
+@pytest.mark.parametrize(
+    ("language", "figures", "words"),
+    [
+        ("en-US", "11/20/2026", "November twentieth, twenty twenty six"),
+        ("en-GB", "20/11/2026", "the twentieth of November, twenty twenty six"),
+        ("en-US", "7:05 pm", "seven oh five pm"),
+        ("en-US", "in 1999", "in nineteen ninety nine"),
+        ("en-US", "8.05 km", "eight point zero five kilometers"),
+        ("en-US", "$5.20", "five dollars and twenty cents"),
+        ("de", "14:30 Uhr", "vierzehn Uhr dreißig"),
+        ("de", "3,5 km", "drei Komma fünf Kilometer"),
+        ("de", "am 20.11.2026", "am zwanzigsten November zweitausendsechsundzwanzig"),
+        ("es", "5,20 €", "cinco euros con veinte céntimos"),
+        ("es", "20/11/2026", "veinte de noviembre de dos mil veintiséis"),
+        ("fr", "14h30", "quatorze heures trente"),
+        ("fr", "le 3e", "le troisième"),
+        ("it", "le 14:30", "le quattordici e trenta"),
+        ("it", "20 °C", "venti gradi Celsius"),
+    ],
+)
+async def test_figures_sound_like_their_words(
+    synthesizer: Synthesizer, language: str, figures: str, words: str
+) -> None:
+    """Nearly: the engine's own number words differ from its reading of the same words by a vowel here and there."""
+
+    def bare(phones: str) -> str:
+        return "".join(character for character in phones if character not in " ˈˌː")
+
+    read, written = await phones(synthesizer, language, figures, words)
+    alike = SequenceMatcher(None, bare(read), bare(written), autojunk=False).ratio()
+    assert alike > 0.85, (read, written)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("de", "Es ist 14:30 Uhr und 20 °C, am 20.11.2026 sind es 5 km."),
+        ("en-US", "It is 7:05 pm, 3.5 km for $5.20 on 11/20/2026, call 555-1234 now."),
+        ("fr", "Il est 14h30, il fait 20 °C, il reste 1 234,5 km le 20/11/2026."),
+    ],
+)
+async def test_marks_of_figures_lie_on_the_text_that_was_sent(
+    synthesizer: Synthesizer, language: str, text: str
+) -> None:
+    events = [event async for event in say(synthesizer, text, SpeechRequest(language=language))]
+    words = [event for event in events if isinstance(event, Mark) and event.kind == "word"]
+    assert [text[mark.start : mark.end] for mark in words] == text.split()
+    starts = [mark.start_s for mark in words]
+    assert starts == sorted(starts)
+
+
+async def test_words_begin_where_the_marks_say(synthesizer: Synthesizer, engine: EspeakEngine) -> None:
+    """Pauses show in the audio where words begin: after each comma the sound sets in where the mark is."""
+    text = "Berlin, 14:30, 5 km, 20 °C, $5.20, Paris, 11/20/2026, done."
+    events = [event async for event in say(synthesizer, text)]
+    samples = np.concatenate([np.frombuffer(event.data, "<i2") for event in events if isinstance(event, Audio)])
+    rate, size = engine.sample_rate, engine.sample_rate // 200
+    loud = np.abs(samples[: samples.size // size * size].reshape(-1, size).astype(int)).max(axis=1) > 300
+    silent_for, onsets = 20, []
+    for index, sounds in enumerate(loud):
+        if sounds and silent_for >= 16:  # 80 ms of silence and more: a comma, no stop consonant
+            onsets.append(index * size / rate)
+        silent_for = 0 if sounds else silent_for + 1
+    marks = [event for event in events if isinstance(event, Mark) and event.kind == "word"]
+    first = [marks[0], *(mark for before, mark in pairwise(marks) if text[before.end - 1] == ",")]
+    errors = [min(abs(mark.start_s - onset) for onset in onsets) for mark in first]
+    assert len(first) == 8
+    assert max(errors) < 0.05, errors

@@ -11,17 +11,20 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from services.arbitration.alarms import Alarm, AlarmBook
 from services.arbitration.contexts import PastTurn, Profile, TurnContext, TurnType
 from services.arbitration.delivery import Delivery
 from services.arbitration.events import (
+    AnswerAudio,
     AnswerText,
     Event,
+    Heard,
     Outcome,
+    PlaybackStopped,
     Rang,
     SessionEnding,
     SessionStarted,
@@ -40,11 +43,14 @@ from services.arbitration.inputs import (
     Finalize,
     Input,
     NewProfile,
+    Played,
     StartTurn,
     Typed,
 )
 from services.arbitration.ledger import LatencyLedger, Mark
 from services.arbitration.memory import SessionKeeper, SessionMemory
+from services.arbitration.overhearing import Ear, Playback
+from services.arbitration.ports import RecognitionEvent, SpeechActivity
 from services.arbitration.records import StoredResult, TurnClaim, record_key
 from services.arbitration.ringing import Ringer
 from services.arbitration.streams import reading
@@ -61,6 +67,12 @@ REMEMBERED: Final = frozenset({Outcome.ANSWERED, Outcome.ASKED, Outcome.NOT_UNDE
 """Turns that become part of the conversation; silence, other people's talk and failures do not."""
 
 
+def no_sound(size: int) -> float:
+    """Length of answers without audio."""
+    del size
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """How a conversation begins.
@@ -72,6 +84,9 @@ class Opening:
         continuous: keep listening after an answer; otherwise the conversation ends with the first turn and its
             follow-ups.
         retain_text: what is said may be kept after the session.
+        barge_in: the microphone does not hear the device's own playback, and the device stops it when told: speech
+            during an answer is the user's, and interrupts it.
+        seconds_of: length of so many bytes of the answers' audio.
     """
 
     profile: Profile
@@ -81,6 +96,8 @@ class Opening:
     continuous: bool = False
     retain_text: bool = False
     arm: str = ""
+    barge_in: bool = False
+    seconds_of: Callable[[int], float] = no_sound
 
 
 @dataclass
@@ -129,6 +146,11 @@ class Conversation:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(EVENTS_AHEAD)
         self._running: _Running | None = None
         self._next = _Next()
+        self._turns = asyncio.Lock()
+        self._ear: Ear | None = None
+        self._deaf: Turn | None = None  # the turn during which listening for an interruption has failed
+        self._playback = Playback(opening.seconds_of)
+        self._side_work: set[asyncio.Task[None]] = set()
         self._origin: tuple[float, float] | None = None
         self._used = False
         self._failure: BaseException | None = None
@@ -203,7 +225,8 @@ class Conversation:
                     if isinstance(item, End):
                         await self._finish()
                         return
-                    await self._take(item)
+                    async with self._turns:
+                        await self._take(item)
         finally:
             ender = asyncio.current_task()
             if ender is None or not ender.cancelling():
@@ -212,15 +235,18 @@ class Conversation:
     async def _finish(self) -> None:
         if not self._used:
             raise InvalidInput("the conversation ended before anything was said", reason="CONVERSATION_EMPTY")
+        await asyncio.gather(*self._side_work)  # an interruption that has just begun
+        await self._close_ear()
         if self._running is not None:
             await self._running.turn.finish()
             await self._running.task
 
     async def _abandon(self) -> None:
         """The stream is gone: stop what runs. An effect under way is carried to its end elsewhere (`Desk.keep`)."""
-        if self._running is not None:
-            self._running.task.cancel()
-            await asyncio.gather(self._running.task, return_exceptions=True)
+        for task in [*self._side_work, *([self._running.task] if self._running is not None else [])]:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._close_ear()
 
     # --- inputs ----------------------------------------------------------------------------------------------------
     async def _take(self, item: Input) -> None:
@@ -233,7 +259,12 @@ class Conversation:
             known = state.picked(item.prompt_id, item.choice_id)
             kind = TurnType.FOLLOWUP if state.pending else TurnType.INITIAL
             self._open(kind, item.key, item.text or item.choice_id, known=known)
-        elif isinstance(item, Finalize):
+        else:
+            await self._follow(item)
+
+    async def _follow(self, item: Input) -> None:
+        """What the client says about the conversation."""
+        if isinstance(item, Finalize):
             if self._running is not None:
                 await self._running.turn.finish()
         elif isinstance(item, StartTurn):
@@ -242,6 +273,9 @@ class Conversation:
         elif isinstance(item, BargedIn):
             if await self._stop_running("BARGE_IN", item.turn_id):
                 self._next = _Next(TurnType.BARGE_IN)
+                self._adopt_ear(TurnType.BARGE_IN)
+        elif isinstance(item, Played):
+            self._playback.over(item.turn_id)
         elif isinstance(item, CancelTurn):
             await self._stop_running("CANCELLED", item.turn_id)
         elif isinstance(item, NewProfile):
@@ -252,10 +286,68 @@ class Conversation:
             self._set_origin()
         at = self.received_audio
         self.received_audio += audio.seconds
+        if self._ear is not None and self._ear.spoke:  # `_take_over` waits for its turn
+            await self._overhear(audio.pcm, at)
+            return
         if self._running is None and self._next.wanted:
+            await self._close_ear()
             self._open(self._next.turn_type, self._next.key, audio_offset=at)
-        if self._running is not None:
+        if self._running is None:
+            return
+        if self._running.turn.listening or not self._opening.barge_in:
             await self._running.turn.hear(audio.pcm)
+        else:
+            await self._overhear(audio.pcm, at)
+
+    # --- interruptions by speech -----------------------------------------------------------------------------------
+    async def _overhear(self, pcm: bytes, at: float) -> None:
+        """Listen for the user while the assistant works or speaks."""
+        running = self._running
+        if running is not None and self._deaf is running.turn:
+            return
+        if self._ear is not None and self._ear.over and not self._ear.spoke:
+            await self._close_ear()
+        try:
+            if self._ear is None and running is not None:
+                context = replace(running.turn.context, audio_offset=at)
+                self._ear = await Ear.open(self._premises.house.ports.recogniser, context, self._spoke_up)
+            if self._ear is not None:
+                await self._ear.send(pcm)
+        except AntiphonError as error:
+            log.warning("interruptions by speech are not heard in this turn: %s", error.reason)
+            self._deaf = running.turn if running is not None else None
+            await self._close_ear()
+
+    def _spoke_up(self, ear: Ear) -> None:
+        """The user speaks over the answer: it stops at once, and a turn takes over what is heard."""
+        if self._running is not None and not self._running.turn.listening:
+            self._running.turn.interrupt("BARGE_IN")
+        self._aside(self._take_over(ear))
+
+    async def _take_over(self, ear: Ear) -> None:
+        async with self._turns:
+            if self._ear is not ear:
+                return
+            kind = TurnType.BARGE_IN if await self._stop_running("BARGE_IN") else self._next.turn_type
+            if self._next.wanted:
+                self._adopt_ear(kind)
+            else:
+                await self._close_ear()
+
+    def _adopt_ear(self, kind: TurnType) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            self._open(kind, self._next.key, audio_offset=ear.audio_offset, ear=ear)
+
+    async def _close_ear(self) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            await ear.close()
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._side_work.add(task)
+        task.add_done_callback(self._side_work.discard)
 
     async def _stop_running(self, reason: str, turn_id: str = "") -> bool:
         """Interrupt the running turn if it is meant; whether there was one."""
@@ -281,6 +373,7 @@ class Conversation:
         *,
         known: Understanding | None = None,
         audio_offset: float | None = None,
+        ear: Ear | None = None,
     ) -> None:
         if self._origin is None:
             self._set_origin()
@@ -318,10 +411,13 @@ class Conversation:
             known=known,
             skill_state=self._memory.skill_state,
             received_audio=lambda: self.received_audio,
+            overheard=ear,
         )
         started = TurnStarted(turn_id, turn_type, number, key, audio_offset)
         self._running = _Running(turn, asyncio.create_task(self._carry_out(turn, claim, started)))
         self._running.task.add_done_callback(self._turn_is_over)
+        if ear is not None:  # also of a turn that did not come to listen
+            self._running.task.add_done_callback(lambda _: self._aside(ear.close()))
 
     def _turn_is_over(self, task: asyncio.Task[None]) -> None:
         """A conversation of one turn is over with it; so is one whose turn failed beyond itself."""
@@ -432,7 +528,21 @@ class Conversation:
         await self._events.put(Rang(alarm))
 
     async def _emit(self, event: TurnEvent) -> None:
+        now = asyncio.get_running_loop().time()
+        if isinstance(event, AnswerAudio):
+            self._playback.sent(event.turn_id, len(event.speech.audio), now)
+        elif isinstance(event, PlaybackStopped):
+            self._playback.over(event.turn_id)
+        elif self._opening.barge_in and isinstance(event, Heard) and _begins(event.what):
+            playing = self._playback.playing(now)
+            if playing and playing != event.turn_id:  # the turn is over, but its answer is still being heard
+                self._playback.over()
+                await self._events.put(PlaybackStopped(playing, "BARGE_IN"))
         await self._events.put(event)
 
     def _set_origin(self) -> None:
         self._origin = (asyncio.get_running_loop().time(), self._premises.now())
+
+
+def _begins(what: RecognitionEvent) -> bool:
+    return isinstance(what, SpeechActivity) and what.is_speech

@@ -49,6 +49,13 @@ class BargedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Played:
+    """The device has stopped playing the answer of `turn_id`: at its end, or before."""
+
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelTurn:
     """Drop a turn (the running one when empty)."""
 
@@ -67,4 +74,4 @@ class End:
     """Nothing more will come."""
 
 
-Input = Audio | Typed | Finalize | StartTurn | BargedIn | CancelTurn | NewProfile | End
+Input = Audio | Typed | Finalize | StartTurn | BargedIn | Played | CancelTurn | NewProfile | End

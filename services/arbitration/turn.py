@@ -73,6 +73,7 @@ class Turn:
         typed: the text of a typed turn; None for a spoken one.
         known: what the text means, where an offered answer was picked.
         skill_state: what the last skill of the conversation asked to keep.
+        overheard: recognition that has begun already: the turn interrupts an answer.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Turn:
         known: Understanding | None = None,
         skill_state: bytes = b"",
         received_audio: Callable[[], float] = lambda: 0.0,
+        overheard: Recognition | None = None,
     ) -> None:
         self.context = context
         self.ledger = ledger
@@ -99,6 +101,7 @@ class Turn:
         self._known = known
         self._skill_state = skill_state
         self._received_audio = received_audio
+        self._overheard = overheard
         self._recognition: Recognition | None = None
         self._activation: Activation | None = None
         self._ready = asyncio.Event()
@@ -200,7 +203,7 @@ class Turn:
 
     async def _listen(self, speculator: Speculator) -> Final:
         ports = self._house.ports
-        self._recognition = await ports.recogniser.open(self.context)
+        self._recognition = self._overheard or await ports.recogniser.open(self.context)
         if ports.activation is not None:
             self._activation = await self._open_activation()
         self._ready.set()

@@ -8,13 +8,13 @@ from contextlib import aclosing
 
 from antiphon.arbitration.v1 import assistant_pb2
 from antiphon.asr.v1 import recognition_pb2
-from antiphon.types.v1 import audio_pb2, context_pb2
+from antiphon.types.v1 import audio_pb2, context_pb2, playback_pb2
 from services.arbitration.adapters.messages import Messages
 from services.arbitration.adapters.recognition import GrpcRecogniser
 from services.arbitration.adapters.session import SessionPorts
 from services.arbitration.adapters.values import seconds, set_seconds
 from services.arbitration.contexts import Profile, TurnType
-from services.arbitration.conversation import Conversation, Opening
+from services.arbitration.conversation import Conversation, Opening, no_sound
 from services.arbitration.events import Event, TurnEnded
 from services.arbitration.inputs import (
     Audio,
@@ -24,6 +24,7 @@ from services.arbitration.inputs import (
     Finalize,
     Input,
     NewProfile,
+    Played,
     StartTurn,
     Typed,
 )
@@ -50,6 +51,9 @@ _TURN_TYPES = {
 }
 
 
+_PLAYED = (playback_pb2.PLAYBACK_STATE_COMPLETED, playback_pb2.PLAYBACK_STATE_INTERRUPTED)
+
+
 class AssistantServicer:
     """One per replica."""
 
@@ -62,7 +66,8 @@ class AssistantServicer:
         """A conversation, from its config to its end."""
         config = await _config(requests)
         format_ = _input_format(config)
-        opening = _opening(config, self._locale(config, call), call)
+        output = _format(config.output_format, "config.output_format") if config.HasField("output_format") else None
+        opening = _opening(config, self._locale(config, call), call, output)
         end_silence = _end_silence(config)
         if end_silence is None:
             set_seconds(config.recognition.endpointing.end_silence, self._door.settings.usual_silence)
@@ -207,7 +212,10 @@ class _Inbox:
                 return await self._control(request.control)
             case "barge_in":
                 return BargedIn(request.barge_in.turn_id)
-            case "playback" | "directive_report":
+            case "playback":
+                over = request.playback.state in _PLAYED
+                return Played(request.playback.turn_id) if over else None
+            case "directive_report":
                 return None  # kept for the skills that will want them; nothing here depends on them yet
             case "end":
                 return End()
@@ -268,9 +276,7 @@ async def _config(requests: AsyncIterator[assistant_pb2.ConverseRequest]) -> ass
 
 
 def _input_format(config: assistant_pb2.ConverseConfig) -> AudioFormat | None:
-    """The microphone's format, checked; the answers' is checked by the way."""
-    if config.HasField("output_format"):
-        _format(config.output_format, "config.output_format")
+    """The microphone's format, checked."""
     if not config.HasField("input_format"):
         return None
     return _format(config.input_format, "config.input_format")
@@ -286,7 +292,7 @@ def _format(message: audio_pb2.AudioFormat, field: str) -> AudioFormat:
     return AudioFormat.parse(name, message.sample_rate_hertz, message.channel_count, field=field)
 
 
-def _opening(config: assistant_pb2.ConverseConfig, locale: str, call: Call) -> Opening:
+def _opening(config: assistant_pb2.ConverseConfig, locale: str, call: Call, output: AudioFormat | None) -> Opening:
     if config.wake.verify:
         raise FailedPrecondition(
             "no wake word model is installed to verify with; send wake without verify",
@@ -313,6 +319,8 @@ def _opening(config: assistant_pb2.ConverseConfig, locale: str, call: Call) -> O
         last_sequence=config.last_sequence_number,
         continuous=config.continuous,
         retain_text=config.context.consent.retain_text,
+        barge_in=client.barge_in and client.echo_cancelled,
+        seconds_of=output.seconds if output is not None else no_sound,
     )
 
 

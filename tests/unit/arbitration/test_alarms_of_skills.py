@@ -63,9 +63,9 @@ def test_an_alarm_is_kept_for_the_device_that_asked() -> None:
     ]
 
 
-@pytest.mark.parametrize("broken", [{"permitted": False}, {"side_effects": False}])
-def test_a_skill_that_may_not_or_did_not_say_so_sets_none(broken: dict[str, bool]) -> None:
-    result, alarms = run(asked(house(**broken)))
+@pytest.mark.parametrize(("permitted", "side_effects"), [(False, True), (True, False)])
+def test_a_skill_that_may_not_or_did_not_say_so_sets_none(permitted: bool, side_effects: bool) -> None:
+    result, alarms = run(asked(house(permitted=permitted, side_effects=side_effects)))
     assert result.delivery.outcome is Outcome.FAILED
     assert "starting now" not in result.delivery.text
     assert alarms == []

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -17,6 +19,7 @@ from grpc_status import rpc_status
 from antiphon.skill.v1 import skill_pb2, skill_pb2_grpc
 from antiphon.skills.host import SkillHost
 from antiphon.skills.skill import Skill, SkillError
+from antiphon.skills.storage import data_folder
 
 if TYPE_CHECKING:
     ManifestContext = grpc.aio.ServicerContext[skill_pb2.GetManifestRequest, Awaitable[skill_pb2.GetManifestResponse]]
@@ -25,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def run(skills: Sequence[Skill], address: str) -> None:
-    """Serve until the process is told to end."""
+    """Serve until the process is told to end. What skills keep is in the folder $ANTIPHON_SKILL_DATA."""
 
     async def forever() -> None:
-        server, _ = await serve(skills, address)
+        server, _ = await serve(skills, address, data_folder())
         try:
             await server.wait_for_termination()
         finally:
@@ -37,11 +40,23 @@ def run(skills: Sequence[Skill], address: str) -> None:
     asyncio.run(forever())
 
 
-async def serve(skills: Sequence[Skill], address: str = "127.0.0.1:0") -> tuple[grpc.aio.Server, int]:
-    """Start serving and return the server with its port. Put TLS in front of what leaves the machine."""
+async def serve(
+    skills: Sequence[Skill], address: str = "127.0.0.1:0", folder: Path | None = None
+) -> tuple[grpc.aio.Server, int]:
+    """Start serving and return the server with its port. Put TLS in front of what leaves the machine.
+
+    Args:
+        folder: where skills keep what they keep of their users; None keeps it in memory.
+
+    Raises:
+        OSError: the address is taken, or none.
+    """
     server = grpc.aio.server()
-    skill_pb2_grpc.add_SkillServiceServicer_to_server(_Servicer(SkillHost(skills)), server)
-    port = server.add_insecure_port(address)
+    skill_pb2_grpc.add_SkillServiceServicer_to_server(_Servicer(SkillHost(skills, folder)), server)
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {address}: taken, or no address") from error
     await server.start()
     return server, port
 
@@ -72,8 +87,9 @@ class _Servicer(skill_pb2_grpc.SkillServiceServicer):
         self, request: skill_pb2.ExecuteRequest, context: ExecuteContext
     ) -> AsyncIterator[skill_pb2.ExecuteResponse]:
         try:
-            async for event in self._host.execute(request):
-                yield event
+            async with aclosing(self._host.execute(request)) as events:
+                async for event in events:
+                    yield event
         except SkillError as error:
             await _abort(context, error)
 

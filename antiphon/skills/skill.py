@@ -5,14 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
 
 from antiphon.skill.v1 import manifest_pb2, skill_pb2
-from antiphon.types.v1 import answer_pb2, context_pb2, understanding_pb2, value_pb2
+from antiphon.skills import values
+from antiphon.skills.storage import Json, Shelf, UserStorage
+from antiphon.skills.values import zone as zone
+from antiphon.types.v1 import alarm_pb2, answer_pb2, context_pb2, understanding_pb2, value_pb2
+
+R = TypeVar("R")
+
+MAX_TEXT: Final = 1_000
+"""Characters of a slot that `Turn.text` gives: nobody says more in one turn."""
 
 Event = skill_pb2.ExecuteResponse
 """What `handle` yields; `Turn` has a method for each kind."""
@@ -24,6 +35,7 @@ class Trouble(Enum):
     INVALID = 3
     """The request was wrong: an unknown intent, a slot of the wrong type."""
     NOT_FOUND = 5
+    TOO_LATE = 4
     REFUSED = 9
     """Not confirmed, not permitted, not ready."""
     CRASHED = 13
@@ -67,6 +79,8 @@ class Turn:
         confirmed: the user said yes to this very reading.
         prompt_id: the skill's own question that this turn answers; empty if none.
         state: what the skill kept at its last `keep` in this session.
+        tenant: on whose account, where the host knows it from the call's credentials; else empty.
+        storage: what the skill keeps of this user; `change` and `read` use it. None when only asked.
     """
 
     intent: str
@@ -77,6 +91,8 @@ class Turn:
     confirmed: bool = False
     prompt_id: str = ""
     state: bytes = b""
+    tenant: str = ""
+    storage: UserStorage | None = None
 
     @property
     def language(self) -> str:
@@ -91,6 +107,76 @@ class Turn:
         """The typed value of a slot, or None."""
         slot = self.slot(name)
         return slot.value if slot is not None and slot.HasField("value") else None
+
+    def text(self, name: str, longest: int = MAX_TEXT) -> str:
+        """A slot in words, on one line without control characters: an entry's name, a text, else what was said."""
+        slot = self.slot(name)
+        if slot is None:
+            return ""
+        kind = slot.value.WhichOneof("kind")
+        said = slot.value.text if kind == "text" else slot.value.entity.name if kind == "entity" else ""
+        return values.plain(said or slot.text, longest)
+
+    def entity(self, name: str) -> str:
+        """The id of the catalogue's entry in a slot; empty when it holds none."""
+        value = self.value(name)
+        return value.entity.entity_id if value is not None and value.WhichOneof("kind") == "entity" else ""
+
+    def number(self, name: str) -> Decimal | None:
+        """A whole or decimal number."""
+        return values.to_number(self.value(name))
+
+    def quantity(self, name: str) -> tuple[Decimal, str] | None:
+        """A number and its unit as a UCUM code ("Cel")."""
+        return values.to_quantity(self.value(name))
+
+    def duration(self, name: str) -> timedelta | None:
+        """A length of time, never negative."""
+        return values.to_duration(self.value(name))
+
+    def day(self, name: str) -> date | None:
+        """A day; what was not said of it is today's, where the user is."""
+        return values.to_date(self.value(name), self.now.astimezone(self.time_zone or UTC).date())
+
+    def time_of_day(self, name: str) -> time | None:
+        """A time of day."""
+        return values.to_time(self.value(name))
+
+    def moment(self, name: str) -> datetime | None:
+        """A point of time, aware, in the user's zone where it names none (UTC when that is not known)."""
+        return values.to_moment(self.value(name), self.time_zone or UTC)
+
+    @property
+    def user(self) -> str:
+        """A stable name of who speaks, another one for every skill; of the device, else the session, if unknown."""
+        session = self.context.session
+        device = session.device.device_id
+        owner = ("user", session.user_id) if session.user_id else ("device", device) if device else None
+        kind, name = owner or ("session", self.context.session_id)
+        parts = (self.tenant, self.interpretation.intent.partition(".")[0], kind, name)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    @property
+    def alarms(self) -> Sequence[alarm_pb2.Alarm]:
+        """The user's timers and alarms, by due time; empty without the permission `alarms`."""
+        return tuple(self.context.alarms)
+
+    async def change(self, work: Callable[[Shelf], Json], step: str = "") -> Json:
+        """Change what is kept of this user: `work` gets their shelf, in one transaction, on another thread.
+
+        A repeat of the turn's key changes nothing and gives what `work` gave at first. A turn that changes several
+        times names each `step`. Raises StorageError; then nothing was changed: say so.
+        """
+        return await self._stored().change(work, step)
+
+    async def read(self, work: Callable[[Shelf], R]) -> R:
+        """Read what is kept of this user. Raises StorageError."""
+        return await self._stored().read(work)
+
+    def _stored(self) -> UserStorage:
+        if self.storage is None:
+            raise RuntimeError("this turn has no storage: can_fulfill keeps nothing, and a host gives one to handle")
+        return self.storage
 
     @property
     def now(self) -> datetime:
@@ -133,11 +219,34 @@ class Turn:
         """An order to the device."""
         return Event(directive=directive)
 
-    def changed(self, *effects: skill_pb2.Effect, state: bytes = b"") -> Event:
+    def set_alarm(self, alarm: alarm_pb2.Alarm) -> Event:
+        """Sets an alarm, or replaces the one of the same id; needs the permission `alarms`."""
+        return Event(alarm_change=alarm_pb2.AlarmChange(alarm=alarm))
+
+    def delete_alarm(self, alarm_id: str) -> Event:
+        """Deletes an alarm that this skill has set; one that is gone is no error."""
+        return Event(alarm_change=alarm_pb2.AlarmChange(deleted_alarm_id=alarm_id))
+
+    def focus(self, name: str, value: value_pb2.Value, text: str = "") -> understanding_pb2.Slot:
+        """A slot for `changed` or `keep` to leave in focus: later turns may take it over."""
+        return understanding_pb2.Slot(name=name, value=value, text=text, source_turn_id=self.context.turn_id)
+
+    def changed(
+        self,
+        *effects: skill_pb2.Effect,
+        state: bytes = b"",
+        focus: Sequence[understanding_pb2.Slot] = (),
+        expects_follow_up: bool = False,
+    ) -> Event:
         """The end of a turn that changed something in the world: what was changed."""
-        receipt = skill_pb2.EffectReceipt(idempotency_key=self.idempotency_key, effects=effects)
         return Event(
-            done=skill_pb2.Done(outcome=skill_pb2.EXECUTION_OUTCOME_COMPLETED, receipt=receipt, skill_state=state)
+            done=skill_pb2.Done(
+                outcome=skill_pb2.EXECUTION_OUTCOME_COMPLETED,
+                receipt=skill_pb2.EffectReceipt(idempotency_key=self.idempotency_key, effects=effects),
+                skill_state=state,
+                focus=focus,
+                expects_follow_up=expects_follow_up,
+            )
         )
 
     def keep(self, state: bytes) -> Event:
@@ -165,11 +274,3 @@ class Skill:
         It ends by itself (COMPLETED, or AWAITING_USER after `ask`), or with `changed`, `keep` or `decline`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no handle()")
-
-
-def zone(name: str) -> ZoneInfo | None:
-    """The IANA time zone of that name, or None when there is none."""
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a name that is a folder of the database
-        return None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from antiphon.skill.v1 import skill_pb2
 from antiphon.skills import SkillHost
+from antiphon.skills.storage import FOLDER
 from antiphon.types.v1 import capability_pb2
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec
@@ -26,7 +30,15 @@ async def build(runtime: Runtime) -> Application:
             locales=locales, features=names, notes=["Hosts the skills named under features; each runs in this process."]
         )
 
-    return Application({SERVICE.full_name: SkillServicer(SkillHost(skills))}, describe)
+    host = SkillHost(skills, _folder(runtime))
+    return Application({SERVICE.full_name: SkillServicer(host)}, describe, close=host.close)
+
+
+def _folder(runtime: Runtime) -> Path | None:
+    """Where skills keep what they keep: as the operator says, else beside the platform's state; memory without one."""
+    if named := os.environ.get(FOLDER):
+        return Path(named)
+    return Path(runtime.state_dir) / "skills" if runtime.state_dir else None
 
 
 SPEC = ServiceSpec(capability="skills", services=(SERVICE,), build=build)

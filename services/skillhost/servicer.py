@@ -9,11 +9,19 @@ from antiphon.skill.v1 import skill_pb2
 from antiphon.skills import SkillError, SkillHost
 from antiphon.skills.skill import Trouble
 from services.runtime.calls import Call
-from services.runtime.errors import AntiphonError, FailedPrecondition, Internal, InvalidInput, NotFound
+from services.runtime.errors import (
+    AntiphonError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidInput,
+    NotFound,
+)
 
 _ERRORS: dict[Trouble, type[AntiphonError]] = {
     Trouble.INVALID: InvalidInput,
     Trouble.NOT_FOUND: NotFound,
+    Trouble.TOO_LATE: DeadlineExceeded,
     Trouble.REFUSED: FailedPrecondition,
     Trouble.CRASHED: Internal,
 }
@@ -37,7 +45,7 @@ class SkillServicer:
 
     async def Execute(self, request: skill_pb2.ExecuteRequest, call: Call) -> AsyncIterator[skill_pb2.ExecuteResponse]:
         with _errors():
-            async with aclosing(self._host.execute(request)) as events:
+            async with aclosing(self._host.execute(request, call.principal.tenant)) as events:
                 async for event in events:
                     yield event
 

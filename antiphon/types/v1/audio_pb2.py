@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/types/v1/audio.proto\x12\x11\x61ntiphon.types.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\"\x85\x01\n\x0b\x41udioFormat\x12\x38\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32 .antiphon.types.v1.AudioEncodingB\x04\xe2\x41\x01\x02\x12\x1f\n\x11sample_rate_hertz\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x1b\n\rchannel_count\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\"k\n\tAudioSpan\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"X\n\tAudioClip\x12\x34\n\x06\x66ormat\x18\x01 \x01(\x0b\x32\x1e.antiphon.types.v1.AudioFormatB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02*\x9c\x01\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41UDIO_ENCODING_LINEAR16\x10\x01\x12\x18\n\x14\x41UDIO_ENCODING_MULAW\x10\x02\x12\x17\n\x13\x41UDIO_ENCODING_ALAW\x10\x03\x12\x1b\n\x17\x41UDIO_ENCODING_OGG_OPUS\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61ntiphon/types/v1/audio.proto\x12\x11\x61ntiphon.types.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\"\x85\x01\n\x0b\x41udioFormat\x12\x38\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32 .antiphon.types.v1.AudioEncodingB\x04\xe2\x41\x01\x02\x12\x1f\n\x11sample_rate_hertz\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x1b\n\rchannel_count\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\"k\n\tAudioSpan\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"X\n\tAudioClip\x12\x34\n\x06\x66ormat\x18\x01 \x01(\x0b\x32\x1e.antiphon.types.v1.AudioFormatB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02*\xcd\x01\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41UDIO_ENCODING_LINEAR16\x10\x01\x12\x18\n\x14\x41UDIO_ENCODING_MULAW\x10\x02\x12\x17\n\x13\x41UDIO_ENCODING_ALAW\x10\x03\x12\x1b\n\x17\x41UDIO_ENCODING_OGG_OPUS\x10\x04\x12\x17\n\x13\x41UDIO_ENCODING_FLAC\x10\x05\x12\x16\n\x12\x41UDIO_ENCODING_WAV\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,7 +44,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDIOCLIP'].fields_by_name['content']._loaded_options = None
   _globals['_AUDIOCLIP'].fields_by_name['content']._serialized_options = b'\342A\001\002'
   _globals['_AUDIOENCODING']._serialized_start=453
-  _globals['_AUDIOENCODING']._serialized_end=609
+  _globals['_AUDIOENCODING']._serialized_end=658
   _globals['_AUDIOFORMAT']._serialized_start=118
   _globals['_AUDIOFORMAT']._serialized_end=251
   _globals['_AUDIOSPAN']._serialized_start=253

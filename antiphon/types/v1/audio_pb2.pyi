@@ -34,6 +34,10 @@ class _AudioEncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AudioEn
     """ITU-T G.711 A-law, 8 bits a sample, 8000 Hz as a rule."""
     AUDIO_ENCODING_OGG_OPUS: _AudioEncoding.ValueType  # 4
     """Opus packets in an Ogg container (RFC 7845). Page borders need not fall on message borders."""
+    AUDIO_ENCODING_FLAC: _AudioEncoding.ValueType  # 5
+    """A whole FLAC file (RFC 9639), in unary calls only; rate and channels are those of the file."""
+    AUDIO_ENCODING_WAV: _AudioEncoding.ValueType  # 6
+    """A whole WAV file (RIFF) of integer or float PCM, in unary calls only; rate and channels are those of the file."""
 
 class AudioEncoding(_AudioEncoding, metaclass=_AudioEncodingEnumTypeWrapper):
     """How the bytes of an audio stream are coded. A server that cannot read or write an encoding answers INVALID_ARGUMENT
@@ -50,11 +54,15 @@ AUDIO_ENCODING_ALAW: AudioEncoding.ValueType  # 3
 """ITU-T G.711 A-law, 8 bits a sample, 8000 Hz as a rule."""
 AUDIO_ENCODING_OGG_OPUS: AudioEncoding.ValueType  # 4
 """Opus packets in an Ogg container (RFC 7845). Page borders need not fall on message borders."""
+AUDIO_ENCODING_FLAC: AudioEncoding.ValueType  # 5
+"""A whole FLAC file (RFC 9639), in unary calls only; rate and channels are those of the file."""
+AUDIO_ENCODING_WAV: AudioEncoding.ValueType  # 6
+"""A whole WAV file (RIFF) of integer or float PCM, in unary calls only; rate and channels are those of the file."""
 Global___AudioEncoding: _TypeAlias = AudioEncoding  # noqa: Y015
 
 @_typing.final
 class AudioFormat(_message.Message):
-    """The form of an audio stream, sent once in the config. Raw audio without a header, OGG_OPUS apart."""
+    """The form of an audio stream, sent once in the config. Raw audio without a header, OGG_OPUS, FLAC and WAV apart."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -64,7 +72,9 @@ class AudioFormat(_message.Message):
     encoding: Global___AudioEncoding.ValueType
     """How samples are coded."""
     sample_rate_hertz: _builtins.int
-    """Samples a second of one channel, in Hz, 8000 to 48000. For OGG_OPUS the rate of the decoded audio."""
+    """Samples a second of one channel, in Hz, 8000 to 48000. For OGG_OPUS the rate of the decoded audio;
+    0 for FLAC and WAV, whose files say it.
+    """
     channel_count: _builtins.int
     """Interleaved channels, 1 to 8. 0 counts as 1."""
     def __init__(

@@ -27,25 +27,27 @@ from antiphon.types.v1 import provenance_pb2 as antiphon_dot_types_dot_v1_dot_pr
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"antiphon/types/v1/capability.proto\x12\x11\x61ntiphon.types.v1\x1a\x1d\x61ntiphon/types/v1/audio.proto\x1a\"antiphon/types/v1/provenance.proto\x1a\x1egoogle/protobuf/duration.proto\"\x11\n\x0f\x44\x65scribeRequest\"\xb5\x03\n\x10\x44\x65scribeResponse\x12\x12\n\ncapability\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x38\n\x0eserving_engine\x18\x04 \x01(\x0e\x32 .antiphon.types.v1.ServingEngine\x12,\n\x06models\x18\x05 \x03(\x0b\x32\x1c.antiphon.types.v1.ModelInfo\x12\x0f\n\x07locales\x18\x06 \x03(\t\x12\x35\n\rinput_formats\x18\x07 \x03(\x0b\x32\x1e.antiphon.types.v1.AudioFormat\x12\x36\n\x0eoutput_formats\x18\x08 \x03(\x0b\x32\x1e.antiphon.types.v1.AudioFormat\x12\x33\n\x06limits\x18\t \x01(\x0b\x32#.antiphon.types.v1.CapabilityLimits\x12\x10\n\x08\x66\x65\x61tures\x18\n \x03(\t\x12\r\n\x05notes\x18\x0b \x03(\t\x12\x10\n\x08services\x18\x0c \x03(\t\x12\x10\n\x08\x64raining\x18\r \x01(\x08\x12\x0c\n\x04tier\x18\x0e \x01(\t\"\xf7\x01\n\x10\x43\x61pabilityLimits\x12\x14\n\x0cmax_sessions\x18\x01 \x01(\x05\x12\x17\n\x0f\x61\x63tive_sessions\x18\x02 \x01(\x05\x12.\n\x0bmax_session\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cidle_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11max_message_bytes\x18\x05 \x01(\x03\x12\x1d\n\x15max_audio_chunk_bytes\x18\x06 \x01(\x03\x12\x19\n\x11max_session_bytes\x18\x07 \x01(\x03\"\xba\x02\n\tModelInfo\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0f\n\x07licence\x18\x03 \x01(\t\x12\x0f\n\x07locales\x18\x04 \x03(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x05 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\x12*\n\x04mode\x18\x07 \x01(\x0e\x32\x1c.antiphon.types.v1.ModelMode\x12\x36\n\rlatency_class\x18\x08 \x01(\x0e\x32\x1f.antiphon.types.v1.LatencyClass\x12\x13\n\x0b\x64\x65scription\x18\t \x01(\t\x12\x12\n\nsize_bytes\x18\n \x01(\x03\x12\x0f\n\x07lineage\x18\x0b \x03(\t\x12-\n\x06scores\x18\x0c \x03(\x0b\x32\x1d.antiphon.types.v1.ModelScore\"L\n\nModelScore\x12\x0e\n\x06locale\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t*f\n\rServingEngine\x12\x1e\n\x1aSERVING_ENGINE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SERVING_ENGINE_RAY_SERVE\x10\x01\x12\x17\n\x13SERVING_ENGINE_GRPC\x10\x02\x32h\n\x11\x43\x61pabilityService\x12S\n\x08\x44\x65scribe\x12\".antiphon.types.v1.DescribeRequest\x1a#.antiphon.types.v1.DescribeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"antiphon/types/v1/capability.proto\x12\x11\x61ntiphon.types.v1\x1a\x1d\x61ntiphon/types/v1/audio.proto\x1a\"antiphon/types/v1/provenance.proto\x1a\x1egoogle/protobuf/duration.proto\"\x11\n\x0f\x44\x65scribeRequest\"\xe1\x03\n\x10\x44\x65scribeResponse\x12\x12\n\ncapability\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x38\n\x0eserving_engine\x18\x04 \x01(\x0e\x32 .antiphon.types.v1.ServingEngine\x12,\n\x06models\x18\x05 \x03(\x0b\x32\x1c.antiphon.types.v1.ModelInfo\x12\x0f\n\x07locales\x18\x06 \x03(\t\x12\x35\n\rinput_formats\x18\x07 \x03(\x0b\x32\x1e.antiphon.types.v1.AudioFormat\x12\x36\n\x0eoutput_formats\x18\x08 \x03(\x0b\x32\x1e.antiphon.types.v1.AudioFormat\x12\x33\n\x06limits\x18\t \x01(\x0b\x32#.antiphon.types.v1.CapabilityLimits\x12\x10\n\x08\x66\x65\x61tures\x18\n \x03(\t\x12\r\n\x05notes\x18\x0b \x03(\t\x12\x10\n\x08services\x18\x0c \x03(\t\x12\x10\n\x08\x64raining\x18\r \x01(\x08\x12\x0c\n\x04tier\x18\x0e \x01(\t\x12*\n\x05pools\x18\x0f \x03(\x0b\x32\x1b.antiphon.types.v1.PoolInfo\"=\n\x08PoolInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncapability\x18\x02 \x01(\t\x12\x0f\n\x07locales\x18\x03 \x03(\t\"\xf7\x01\n\x10\x43\x61pabilityLimits\x12\x14\n\x0cmax_sessions\x18\x01 \x01(\x05\x12\x17\n\x0f\x61\x63tive_sessions\x18\x02 \x01(\x05\x12.\n\x0bmax_session\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cidle_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11max_message_bytes\x18\x05 \x01(\x03\x12\x1d\n\x15max_audio_chunk_bytes\x18\x06 \x01(\x03\x12\x19\n\x11max_session_bytes\x18\x07 \x01(\x03\"\xba\x02\n\tModelInfo\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0f\n\x07licence\x18\x03 \x01(\t\x12\x0f\n\x07locales\x18\x04 \x03(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x05 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\x12*\n\x04mode\x18\x07 \x01(\x0e\x32\x1c.antiphon.types.v1.ModelMode\x12\x36\n\rlatency_class\x18\x08 \x01(\x0e\x32\x1f.antiphon.types.v1.LatencyClass\x12\x13\n\x0b\x64\x65scription\x18\t \x01(\t\x12\x12\n\nsize_bytes\x18\n \x01(\x03\x12\x0f\n\x07lineage\x18\x0b \x03(\t\x12-\n\x06scores\x18\x0c \x03(\x0b\x32\x1d.antiphon.types.v1.ModelScore\"L\n\nModelScore\x12\x0e\n\x06locale\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t*f\n\rServingEngine\x12\x1e\n\x1aSERVING_ENGINE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SERVING_ENGINE_RAY_SERVE\x10\x01\x12\x17\n\x13SERVING_ENGINE_GRPC\x10\x02\x32h\n\x11\x43\x61pabilityService\x12S\n\x08\x44\x65scribe\x12\".antiphon.types.v1.DescribeRequest\x1a#.antiphon.types.v1.DescribeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'antiphon.types.v1.capability_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SERVINGENGINE']._serialized_start=1260
-  _globals['_SERVINGENGINE']._serialized_end=1362
+  _globals['_SERVINGENGINE']._serialized_start=1367
+  _globals['_SERVINGENGINE']._serialized_end=1469
   _globals['_DESCRIBEREQUEST']._serialized_start=156
   _globals['_DESCRIBEREQUEST']._serialized_end=173
   _globals['_DESCRIBERESPONSE']._serialized_start=176
-  _globals['_DESCRIBERESPONSE']._serialized_end=613
-  _globals['_CAPABILITYLIMITS']._serialized_start=616
-  _globals['_CAPABILITYLIMITS']._serialized_end=863
-  _globals['_MODELINFO']._serialized_start=866
-  _globals['_MODELINFO']._serialized_end=1180
-  _globals['_MODELSCORE']._serialized_start=1182
-  _globals['_MODELSCORE']._serialized_end=1258
-  _globals['_CAPABILITYSERVICE']._serialized_start=1364
-  _globals['_CAPABILITYSERVICE']._serialized_end=1468
+  _globals['_DESCRIBERESPONSE']._serialized_end=657
+  _globals['_POOLINFO']._serialized_start=659
+  _globals['_POOLINFO']._serialized_end=720
+  _globals['_CAPABILITYLIMITS']._serialized_start=723
+  _globals['_CAPABILITYLIMITS']._serialized_end=970
+  _globals['_MODELINFO']._serialized_start=973
+  _globals['_MODELINFO']._serialized_end=1287
+  _globals['_MODELSCORE']._serialized_start=1289
+  _globals['_MODELSCORE']._serialized_end=1365
+  _globals['_CAPABILITYSERVICE']._serialized_start=1471
+  _globals['_CAPABILITYSERVICE']._serialized_end=1575
 # @@protoc_insertion_point(module_scope)

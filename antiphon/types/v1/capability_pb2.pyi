@@ -83,6 +83,7 @@ class DescribeResponse(_message.Message):
     SERVICES_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
+    POOLS_FIELD_NUMBER: _builtins.int
     capability: _builtins.str
     """Name of the capability ("asr", "nlu", "arbitration")."""
     pool: _builtins.str
@@ -131,6 +132,10 @@ class DescribeResponse(_message.Message):
     def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Full names of the gRPC services on this address, sorted."""
 
+    @_builtins.property
+    def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___PoolInfo]:
+        """Pools of the platform, sorted by name; only the front door knows them."""
+
     def __init__(
         self,
         *,
@@ -148,14 +153,47 @@ class DescribeResponse(_message.Message):
         services: _abc.Iterable[_builtins.str] | None = ...,
         draining: _builtins.bool = ...,
         tier: _builtins.str = ...,
+        pools: _abc.Iterable[Global___PoolInfo] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "draining", b"draining", "features", b"features", "input_formats", b"input_formats", "limits", b"limits", "locales", b"locales", "models", b"models", "notes", b"notes", "output_formats", b"output_formats", "pool", b"pool", "services", b"services", "serving_engine", b"serving_engine", "tier", b"tier", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "draining", b"draining", "features", b"features", "input_formats", b"input_formats", "limits", b"limits", "locales", b"locales", "models", b"models", "notes", b"notes", "output_formats", b"output_formats", "pool", b"pool", "pools", b"pools", "services", b"services", "serving_engine", b"serving_engine", "tier", b"tier", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DescribeResponse: _TypeAlias = DescribeResponse  # noqa: Y015
+
+@_typing.final
+class PoolInfo(_message.Message):
+    """A pool of the platform. The front door leads a call to it whose metadata `application` names it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CAPABILITY_FIELD_NUMBER: _builtins.int
+    LOCALES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the pool ("asr-zh")."""
+    capability: _builtins.str
+    """Its capability ("asr")."""
+    @_builtins.property
+    def locales(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Locales it serves, as BCP-47 tags; empty means all."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        capability: _builtins.str = ...,
+        locales: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capability", b"capability", "locales", b"locales", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PoolInfo: _TypeAlias = PoolInfo  # noqa: Y015
 
 @_typing.final
 class CapabilityLimits(_message.Message):

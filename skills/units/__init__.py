@@ -1,0 +1,1 @@
+"""Unit conversion: exact factors, rounded as people speak."""

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 
 import grpc
 
-from antiphon.commands import conversing, inspecting, single
+from antiphon.commands import conversing, inspecting, single, skills
 from antiphon.commands.options import common
 from antiphon.errors import AntiphonApiError
 from antiphon.microphone import MicrophoneMissing
@@ -81,6 +81,12 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]] = 
         "show what a platform or one of its pools can do",
         inspecting.add_describe,
         "antiphon describe\n  antiphon describe --pool asr",
+    ),
+    "models": ("list the models that serve, pool by pool", inspecting.add_models, "antiphon models --locale de"),
+    "skills": (
+        "list the skills, and add one of your own",
+        skills.add,
+        "antiphon skills\n  antiphon skills --register localhost:9100\n  antiphon skills --disable smalltalk",
     ),
     "explain": ("show why a turn went as it did", inspecting.add_explain, "antiphon explain 4f7c… --json"),
     "health": ("ask whether all is well", inspecting.add_health, "antiphon health && echo fine"),

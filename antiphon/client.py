@@ -18,7 +18,14 @@ from typing import Any
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from antiphon.activation.v1 import activation_pb2, activation_pb2_grpc
-from antiphon.arbitration.v1 import arbitration_pb2, arbitration_pb2_grpc, assistant_pb2, assistant_pb2_grpc
+from antiphon.arbitration.v1 import (
+    arbitration_pb2,
+    arbitration_pb2_grpc,
+    assistant_pb2,
+    assistant_pb2_grpc,
+    registry_pb2,
+    registry_pb2_grpc,
+)
 from antiphon.asr.v1 import recognition_pb2, recognition_pb2_grpc
 from antiphon.channels import Connection
 from antiphon.conversation import Conversation, Item, Responses
@@ -28,7 +35,7 @@ from antiphon.recordings import Recording, linear16
 from antiphon.skill.v1 import skill_pb2, skill_pb2_grpc
 from antiphon.speaker.v1 import speaker_pb2, speaker_pb2_grpc
 from antiphon.tts.v1 import synthesis_pb2, synthesis_pb2_grpc
-from antiphon.types.v1 import capability_pb2, capability_pb2_grpc, context_pb2, speech_pb2
+from antiphon.types.v1 import audio_pb2, capability_pb2, capability_pb2_grpc, context_pb2, speech_pb2
 
 UNARY_TIMEOUT_S = 30.0
 DESCRIBE_TIMEOUT_S = 5.0
@@ -123,8 +130,66 @@ class Assistant(CapabilityClient):
         return answer
 
 
+class SkillsClient(CapabilityClient):
+    """Which skills the platform has."""
+
+    async def skills(self, language_code: str = "") -> list[registry_pb2.RegisteredSkill]:
+        """All skills, or those that answer in a language. Raises AntiphonApiError."""
+        stub = registry_pb2_grpc.SkillRegistryServiceStub(self.channel)
+        found: list[registry_pb2.RegisteredSkill] = []
+        request = registry_pb2.ListRequest(language_code=language_code)
+        while True:
+            page: registry_pb2.ListResponse = await self.call(stub.List, request, UNARY_TIMEOUT_S)
+            found += page.skills
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+    async def register(
+        self, address: str, *, skill_id: str = "", enable: bool = True, validate_only: bool = False
+    ) -> registry_pb2.RegisterResponse:
+        """Adds the skills of the server at `host:port` (one of them, if named). Raises AntiphonApiError."""
+        stub = registry_pb2_grpc.SkillRegistryServiceStub(self.channel)
+        request = registry_pb2.RegisterRequest(
+            address=address, skill_id=skill_id, enable=enable, validate_only=validate_only
+        )
+        answer: registry_pb2.RegisterResponse = await self.call(stub.Register, request, UNARY_TIMEOUT_S)
+        return answer
+
+    async def enable(self, skill_id: str, *, enabled: bool = True) -> registry_pb2.RegisteredSkill:
+        """Lets a skill take part for the caller's account, or no longer. Raises AntiphonApiError (NOT_FOUND)."""
+        stub = registry_pb2_grpc.SkillRegistryServiceStub(self.channel)
+        request = registry_pb2.EnableRequest(skill_id=skill_id, enabled=enabled)
+        answer: registry_pb2.EnableResponse = await self.call(stub.Enable, request, UNARY_TIMEOUT_S)
+        return answer.skill
+
+    async def remove(self, skill_id: str) -> bool:
+        """Forgets a skill; False if there was none. Raises AntiphonApiError."""
+        stub = registry_pb2_grpc.SkillRegistryServiceStub(self.channel)
+        request = registry_pb2.RemoveRequest(skill_id=skill_id)
+        answer: registry_pb2.RemoveResponse = await self.call(stub.Remove, request, UNARY_TIMEOUT_S)
+        return answer.removed
+
+
 class AsrClient(CapabilityClient):
     """Speech to text."""
+
+    async def recognize_file(
+        self,
+        content: bytes,
+        encoding: audio_pb2.AudioEncoding.ValueType,
+        *,
+        language_codes: Sequence[str] = ("en",),
+        options: recognition_pb2.RecognitionOptions | None = None,
+    ) -> recognition_pb2.RecognizeResponse:
+        """Recognizes a whole WAV or FLAC file of at most 60 s, as it is. Raises AntiphonApiError."""
+        config = recognition_pb2.RecognitionConfig(
+            format=audio_pb2.AudioFormat(encoding=encoding), language_codes=language_codes, options=options
+        )
+        request = recognition_pb2.RecognizeRequest(config=config, audio=content)
+        stub = recognition_pb2_grpc.SpeechRecognitionServiceStub(self.channel)
+        answer: recognition_pb2.RecognizeResponse = await self.call(stub.Recognize, request, 3 * UNARY_TIMEOUT_S)
+        return answer
 
     async def recognize(
         self,

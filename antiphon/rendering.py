@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC
 from typing import TextIO
 
 from google.protobuf.duration_pb2 import Duration
@@ -94,6 +95,11 @@ def _asks(event: assistant_pb2.ConverseResponse) -> Iterator[str]:
 
 
 def _directive(event: assistant_pb2.ConverseResponse) -> Iterator[str]:
+    if event.directive.HasField("ring"):
+        ring = event.directive.ring
+        due = ring.due_time.ToDatetime(tzinfo=UTC).astimezone()
+        yield f"rings      {ring.label or ring.alarm_id}, due {due:%H:%M:%S}"
+        return
     yield f"directive  {event.directive.WhichOneof('action')}"
 
 

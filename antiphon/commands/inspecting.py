@@ -39,6 +39,39 @@ async def describe(options: argparse.Namespace) -> int:
     return OK
 
 
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's own options."""
+    parser.add_argument("--locale", default="", help="only models that serve this language")
+    parser.set_defaults(run=models)
+
+
+async def models(options: argparse.Namespace) -> int:
+    """Prints the models of all pools; 1 if there is none."""
+    found = 0
+    async with connect(CapabilityClient, options) as door:
+        front = await door.describe()
+    for pool in front.pools or [capability_pb2.PoolInfo(name=front.pool)]:
+        options.pool = pool.name
+        async with connect(CapabilityClient, options) as client:
+            answer = await client.describe()
+        if answer.pool != pool.name:  # one address, one pool: what is asked for cannot be reached through it
+            continue
+        for model in answer.models:
+            if options.locale and options.locale not in model.locales:
+                continue
+            found += 1
+            print(as_json(model) if options.json else _model_line(pool.name, model))
+    return OK if found else FAILED
+
+
+def _model_line(pool: str, model: capability_pb2.ModelInfo) -> str:
+    size = f"{model.size_bytes / 1e6:.1f} MB" if model.size_bytes else ""
+    locales = ", ".join(model.locales[:8]) + (f" and {len(model.locales) - 8} more" if len(model.locales) > 8 else "")
+    return (
+        f"{pool:<12} {model.model:<36} {model.engine} ({model.backend})  {size:>8}  {model.licence}  {locales}".rstrip()
+    )
+
+
 def add_explain(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's own options."""
     parser.add_argument("turn_id", metavar="TURN_ID", help="a turn of yours, as `antiphon converse` names it")

@@ -13,12 +13,12 @@ from antiphon.nlu.v1 import understanding_pb2
 from antiphon.recordings import Recording, read_wav, write_wav
 from antiphon.rendering import milliseconds
 from antiphon.tts.v1 import synthesis_pb2
-from antiphon.types.v1 import context_pb2
+from antiphon.types.v1 import audio_pb2, context_pb2
 
 
 def add_transcribe(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's own options."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="WAV file, 16 bit PCM, 8 to 48 kHz, at most 60 s")
+    parser.add_argument("file", type=Path, metavar="FILE", help="WAV (16 bit PCM, 8 to 48 kHz) or FLAC, at most 60 s")
     parser.add_argument("--locale", default="en", help="language as a BCP-47 tag (default: en)")
     parser.add_argument("--words", action="store_true", help="also each word with its time")
     parser.add_argument("--alternatives", type=int, default=1, metavar="N", help="guesses for each utterance, 1 to 30")
@@ -27,10 +27,15 @@ def add_transcribe(parser: argparse.ArgumentParser) -> None:
 
 async def transcribe(options: argparse.Namespace) -> int:
     """Prints what is said in a recording; 1 if nothing was heard."""
-    recording = read_wav(options.file)
     how = recognition_pb2.RecognitionOptions(max_alternatives=options.alternatives, words=options.words)
     async with connect(AsrClient, options) as client:
-        answer = await client.recognize(recording, language_codes=[options.locale], options=how)
+        if options.file.suffix.lower() == ".flac":
+            content = await asyncio.to_thread(options.file.read_bytes)
+            flac = audio_pb2.AUDIO_ENCODING_FLAC
+            answer = await client.recognize_file(content, flac, language_codes=[options.locale], options=how)
+        else:
+            recording = await asyncio.to_thread(read_wav, options.file)
+            answer = await client.recognize(recording, language_codes=[options.locale], options=how)
     if options.json:
         print(as_json(answer))
         return OK if answer.results else FAILED

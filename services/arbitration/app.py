@@ -43,6 +43,8 @@ async def build(runtime: Runtime) -> Application:
             locales=sorted(settings.locales), input_formats=formats, output_formats=formats, notes=_NOTES
         )
         response.limits.max_audio_chunk_bytes = MAX_CHUNK
+        for pool in sorted(runtime.directory.pools, key=lambda pool: pool.name):
+            response.pools.add(name=pool.name, capability=pool.capability, locales=pool.locales)
         return response
 
     servicers: dict[str, object] = {

@@ -68,8 +68,9 @@ _FROM_INTENT = {
 
 
 def dialogue_acts(understanding: Understanding) -> tuple[DialogueAct, ...]:
-    """Acts of the utterance, surest first; none where the model is sure of none."""
-    acts = [DialogueAct(act, SAID_PLAINLY) for act in _plain_answer(understanding)]
+    """Acts of the utterance, a plain yes or no before all others, then surest first; none where none is sure."""
+    plain = [DialogueAct(act, SAID_PLAINLY) for act in _plain_answer(understanding)]
+    acts = []
     for reading in understanding.interpretations:
         if reading.out_of_scope:
             continue
@@ -78,7 +79,7 @@ def dialogue_acts(understanding: Understanding) -> tuple[DialogueAct, ...]:
             act = Act.REQUEST
         if act is not None:
             acts.append(DialogueAct(act, reading.intent_confidence, reading.skill if act is Act.REQUEST else ""))
-    return tuple(sorted(acts, key=lambda one: -one.confidence))
+    return (*plain, *sorted(acts, key=lambda one: -one.confidence))
 
 
 def _plain_answer(understanding: Understanding) -> list[Act]:

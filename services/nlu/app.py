@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from antiphon.nlu.v1 import understanding_pb2
+from antiphon.skill.v1 import manifest_pb2
 from antiphon.types.v1 import capability_pb2, provenance_pb2
 from services.nlu.engines.engine import EngineInfo
 from services.nlu.engines.thin import ThinEngine
-from services.nlu.interpreter import Interpreter
+from services.nlu.interpreter import PHRASES, Interpreter
+from services.nlu.library import Shelf, SkillLibrary
+from services.nlu.manifests import MAX_BYTES, skill_of
 from services.nlu.servicer import LanguageUnderstandingServicer
 from services.nlu.settings import NluSettings
 from services.nlu.values.places import Gazetteer
@@ -16,38 +20,88 @@ from services.runtime.inference import ModelStore
 from services.runtime.onnx import OnnxClient
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec
+from services.runtime.store import MemorySessionStore, SessionStore, StoreLimits
+from services.runtime.store_sqlite import SqliteSessionStore
 
 SERVICE = understanding_pb2.DESCRIPTOR.services_by_name["LanguageUnderstandingService"]
 BUNDLED = Path(__file__).with_name("models")
 
-_FEATURES = ("Interpret", "StreamingInterpret", "dialogue_acts", "n_best", "out_of_scope_threshold", "resolve_values")
+_FEATURES = (
+    "Interpret",
+    "StreamingInterpret",
+    "UpdateSkill",
+    "catalogues",
+    "dialogue_acts",
+    "n_best",
+    "out_of_scope_threshold",
+    "resolve_values",
+)
 _NOTES = (
-    "A first small model: it knows the intents below and tells all else as out of scope.",
-    "English was measured on public test sets; other languages know our own sentence patterns only.",
-    "UpdateSkill and AddLocale are not served: the model is one fixed bundle. Catalogues and examples are not read.",
+    "Skills are read by the phrases of their manifests (UpdateSkill), in every locale that they have phrases for.",
+    "UpdateSkill trains nothing: it serves at once, and divergence is always 0.",
+    "AddLocale is not served. Examples of a request are not read.",
     "Yes and no are told by rule, the other dialogue acts follow from the intent.",
 )
+_STORE_LIMITS = StoreLimits(max_value_bytes=MAX_BYTES + 65_536)
 
 
 async def build(runtime: Runtime) -> Application:
-    """Load the model and put the service together."""
+    """Load the models and put the service together."""
     settings = load(NluSettings, runtime.options, "ANTIPHON_NLU")
-    store = ModelStore.with_bundled(BUNDLED)
-    client = OnnxClient(store, threads=settings.threads, max_waiting=settings.max_waiting)
+    models = ModelStore.with_bundled(BUNDLED)
+    client = OnnxClient(models, threads=settings.threads, max_waiting=settings.max_waiting)
     engine = await ThinEngine.load(client, settings.model)
-    interpreter = Interpreter(engine, Gazetteer.bundled())
+    store = await _store(runtime.state_dir)
+    library = SkillLibrary(store, lambda wire: skill_of(manifest_pb2.SkillManifest.FromString(wire)))
+    await library.follow_once()
+    following = asyncio.create_task(library.follow())
+    interpreter = Interpreter(engine, Gazetteer.bundled(), library)
     servicer = LanguageUnderstandingServicer(interpreter, runtime.pool, runtime.limits, settings.out_of_scope_threshold)
 
     async def describe() -> capability_pb2.DescribeResponse:
-        info = engine.info
         return capability_pb2.DescribeResponse(
-            models=[_model(info)],
-            locales=sorted(info.locales),
+            models=[*map(_model, interpreter.infos), _phrases(library.shelf)],
+            locales=interpreter.locales,
             features=_FEATURES,
-            notes=(*_NOTES, f"Intents: {', '.join(info.intents)}."),
+            notes=(*_NOTES, *_held(library.shelf), f"Intents of the trained model: {', '.join(engine.info.intents)}."),
         )
 
-    return Application({SERVICE.full_name: servicer}, describe, close=client.close)
+    async def close() -> None:
+        following.cancel()
+        await asyncio.wait([following])
+        await store.close()
+        await client.close()
+
+    return Application({SERVICE.full_name: servicer}, describe, close=close)
+
+
+async def _store(state_dir: str) -> SessionStore:
+    """Shared by the replicas of one node, or of this process alone."""
+    if not state_dir:
+        return MemorySessionStore(limits=_STORE_LIMITS)
+    folder = Path(state_dir)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    return await SqliteSessionStore.open(folder / "nlu.sqlite3", limits=_STORE_LIMITS)
+
+
+def _phrases(shelf: Shelf) -> capability_pb2.ModelInfo:
+    return capability_pb2.ModelInfo(
+        model=PHRASES,
+        digest=f"sha256:{shelf.digest}",
+        licence="Apache-2.0",
+        locales=shelf.locales,
+        backend="rules",
+        engine="antiphon",
+        mode=provenance_pb2.MODEL_MODE_RULES,
+        latency_class=provenance_pb2.LATENCY_CLASS_INTERACTIVE,
+        description="Lays an utterance beside the phrases of all skills; no training.",
+    )
+
+
+def _held(shelf: Shelf) -> tuple[str, ...]:
+    skills = ", ".join(f"{one.skill_id} {one.version}" for one in shelf.skills.values()) or "none"
+    phrases = sum(one.phrase_count for one in shelf.skills.values())
+    return (f"Skills read by phrases: {skills}; {len(shelf.intents)} intents, {phrases} phrases.",)
 
 
 def _model(info: EngineInfo) -> capability_pb2.ModelInfo:

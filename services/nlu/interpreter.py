@@ -1,17 +1,23 @@
 """What an utterance wants: the n-best texts of a turn in, ranked intents with typed slots out.
 
-`servicer.py` calls `Interpreter.interpret` once per utterance or partial. The engine reads all alternatives in one
-batch; an intent's probability is the mean over them, weighted by the recogniser's confidence, and its slots come from
-the alternative that speaks for it most. Out of scope is a reading like any other, so that the caller can weigh it.
+`servicer.py` calls `Interpreter.interpret` once per utterance or partial. Several engines read all alternatives: the
+phrases of the skills (`engines/phrases.py`), and trained models. A trained model's probability of an intent is the mean
+over the alternatives, weighted by the recogniser's confidence; a phrase counts where it fits best, a little less the
+further down its alternative stands. `combining.py` makes one list of it. Out of scope is a reading like any other, so
+that the caller can weigh it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from services.nlu.combining import Evidence, merged, shares
 from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, IntentEngine, Reading
+from services.nlu.engines.phrases import Filled, PhraseReading
+from services.nlu.library import Shelf, SkillLibrary
 from services.nlu.resolving import Resolver, Sentence
-from services.nlu.text import normalise, tokenise
+from services.nlu.skills import TEXT, Intent
+from services.nlu.text import Token, normalise, tokenise
 from services.nlu.understanding import (
     Alternative,
     Interpretation,
@@ -19,30 +25,58 @@ from services.nlu.understanding import (
     Situation,
     Slot,
     Understanding,
+    Value,
 )
+from services.nlu.values.entities import Catalogue
+from services.nlu.values.finder import Finder
 from services.nlu.values.places import Gazetteer, known_zone
 from services.runtime.errors import FailedPrecondition, InvalidInput
 from services.runtime.language import best_supported, canonical
 
 MAX_ALTERNATIVES = 30
 MAX_INTERPRETATIONS = 50
+PHRASES = "antiphon/phrases@1"
+"""What provenance calls the phrase engine."""
 
 _LEAST = 0.01  # readings below this probability are noise
 _TRIED = 5  # alternatives whose slots are read to choose one
 _UNREAD = 0.4  # what a slot counts whose words could not be read as a value
 _DECAY = 0.5  # weight of each further alternative when the recogniser gives no confidence
+_READ_BY_PHRASES = 10  # different alternatives that are laid beside phrases
+_MOST_TOKENS = 400  # tokens of all of them together
+_RANK = 0.97  # what a phrase counts in the next alternative, against the one before
+_LEAST_RANK = 0.8
 
 
 class Interpreter:
-    """Reads utterances with one engine."""
+    """Reads utterances by the phrases of a library and with a trained engine."""
 
-    def __init__(self, engine: IntentEngine, gazetteer: Gazetteer) -> None:
+    def __init__(self, engine: IntentEngine, gazetteer: Gazetteer, library: SkillLibrary) -> None:
         self._engine = engine
         self._gazetteer = gazetteer
+        self._library = library
 
     @property
     def info(self) -> EngineInfo:
         return self._engine.info
+
+    @property
+    def infos(self) -> tuple[EngineInfo, ...]:
+        """All trained models."""
+        return (self._engine.info,)
+
+    def reading(self, language: str) -> tuple[EngineInfo, ...]:
+        """The trained models that read a language."""
+        return tuple(info for info in self.infos if best_supported((language,), info.locales))
+
+    @property
+    def library(self) -> SkillLibrary:
+        return self._library
+
+    @property
+    def locales(self) -> tuple[str, ...]:
+        """All that some engine reads."""
+        return tuple(sorted({*self._engine.info.locales, *self._library.shelf.locales}))
 
     async def interpret(
         self,
@@ -51,6 +85,7 @@ class Interpreter:
         options: Options,
         situation: Situation,
         deadline: float | None = None,
+        catalogues: Sequence[Catalogue] = (),
     ) -> Understanding:
         """Ranked readings of one utterance.
 
@@ -58,6 +93,7 @@ class Interpreter:
             alternatives: best first, 1 to 30.
             language: BCP-47 tag of the request.
             deadline: seconds the caller still waits.
+            catalogues: the user's own, beside those of the skills.
 
         Raises:
             InvalidInput: no or bad text, too many alternatives, an option out of range, an unknown time zone.
@@ -70,34 +106,142 @@ class Interpreter:
             normalise(one.text, field=f"alternatives[{at}].spoken_text") for at, one in enumerate(alternatives)
         )
         tokens = [tokenise(text) for text in texts]
-        readings = await self._engine.read(tokens, deadline)
+        shelf = self._library.shelf
+        evidence: list[Evidence] = []
+        trained: dict[str, float] = {}
+        in_scope: list[float] = []
         weights = _weights(alternatives)
-        intents = _allowed(_posterior(readings, weights), options.skills)
-        resolver = Resolver(self._gazetteer, served.partition("-")[0], situation, typed=options.resolve_values)
-        sentences = [
-            Sentence(text, own, reading.slots) for text, own, reading in zip(texts, tokens, readings, strict=True)
-        ]
-
-        def interpretation(intent: str) -> Interpretation:
-            shares = [weight * one.intents.get(intent, 0.0) for weight, one in zip(weights, readings, strict=True)]
-            hypothesis, slots = _best_hypothesis(intent, shares, sentences, resolver)
-            return _scored(intent, intents[intent], slots, hypothesis)
-
-        ranked = _ranked(intents, options)
-        return Understanding(texts, tuple(map(interpretation, ranked)), intents[OUT_OF_SCOPE], served)
+        if best_supported((served,), self._engine.info.locales):
+            readings = await self._engine.read(tokens, deadline)
+            intents = _allowed(_posterior(readings, weights), options.skills, shelf)
+            resolver = Resolver(self._gazetteer, served.partition("-")[0], situation, typed=options.resolve_values)
+            sentences = [
+                Sentence(text, own, reading.slots) for text, own, reading in zip(texts, tokens, readings, strict=True)
+            ]
+            evidence += self._trained(intents, readings, weights, sentences, resolver)
+            trained = intents
+            in_scope.append(sum(intents.values()))
+        finder = Finder(served, situation, self._gazetteer, _catalogues(shelf, catalogues))
+        said = self._by_phrases(texts, tokens, weights, served, shelf, finder, options)
+        in_scope.append(max((one.confidence for one in said), default=0.0))
+        shared = shares(trained, {one.intent: one.confidence for one in said}, in_scope)
+        return _understanding(texts, merged((*evidence, *said)), shared, options, served)
 
     def served(self, language: str) -> str:
         """The locale that serves a request's; raises InvalidInput or FailedPrecondition `LOCALE_NOT_SERVED`."""
         wanted = canonical(language, field="language_code")
-        served = best_supported((wanted,), self.info.locales)
+        served = best_supported((wanted,), self.locales)
         if served is None:
             raise FailedPrecondition(
-                f"No model here reads {wanted}; served are {', '.join(sorted(self.info.locales))}.",
+                f"Neither a model nor a skill's phrases read {wanted}; served are {', '.join(self.locales)}.",
                 reason="LOCALE_NOT_SERVED",
                 field="language_code",
                 metadata={"locale": wanted},
             )
         return served
+
+    def _trained(
+        self,
+        intents: Mapping[str, float],
+        readings: Sequence[Reading],
+        weights: Sequence[float],
+        sentences: Sequence[Sentence],
+        resolver: Resolver,
+    ) -> list[Evidence]:
+        made = []
+        for intent, probability in intents.items():
+            if probability < _LEAST:
+                continue
+            parts = [weight * one.intents.get(intent, 0.0) for weight, one in zip(weights, readings, strict=True)]
+            hypothesis, slots = _best_hypothesis(intent, parts, sentences, resolver)
+            known = self._library.shelf.intents.get(intent)
+            made.append(Evidence(intent, probability, hypothesis, slots, _complete(known, slots), (self.info.model,)))
+        return made
+
+    def _by_phrases(
+        self,
+        texts: Sequence[str],
+        tokens: Sequence[Sequence[Token]],
+        weights: Sequence[float],
+        served: str,
+        shelf: Shelf,
+        finder: Finder,
+        options: Options,
+    ) -> list[Evidence]:
+        """The best reading of each intent over the alternatives; one that parses whole beats a better guess that does
+        not."""
+        book = shelf.books.get(served)
+        if book is None:
+            return []
+        best: dict[str, tuple[float, int, PhraseReading]] = {}
+        seen: set[tuple[str, ...]] = set()
+        left = _MOST_TOKENS
+        for at, own in enumerate(tokens):
+            words = tuple(token.norm for token in own)
+            if words in seen or len(own) > left or len(seen) == _READ_BY_PHRASES:
+                continue
+            seen.add(words)
+            left -= len(own)
+            rank = max(_LEAST_RANK, _RANK ** (len(seen) - 1)) if weights[at] < max(weights) else 1.0
+            for reading in book.read(own, finder, options.skills):
+                sure = reading.confidence * rank
+                name = reading.intent.full_name
+                if name not in best or (sure, reading.complete) > (best[name][0], best[name][2].complete):
+                    best[name] = (sure, at, reading)
+        return [
+            Evidence(
+                name,
+                sure,
+                at,
+                tuple(_slot(one, texts[at], tokens[at], typed=options.resolve_values) for one in reading.slots),
+                reading.complete,
+                (PHRASES,),
+            )
+            for name, (sure, at, reading) in best.items()
+        ]
+
+
+def _understanding(
+    texts: tuple[str, ...],
+    evidence: Sequence[Evidence],
+    shared: tuple[dict[str, float], float],
+    options: Options,
+    served: str,
+) -> Understanding:
+    probabilities, outside = shared
+    by_intent = {one.intent: one for one in evidence}
+    surest = max((one.confidence for one in evidence), default=0.0)
+
+    def interpretation(intent: str) -> Interpretation:
+        if intent == OUT_OF_SCOPE:
+            return Interpretation("", outside, outside, (), 0)
+        one, share = by_intent[intent], probabilities[intent]
+        weakest = min((slot.confidence for slot in one.slots), default=1.0)
+        return Interpretation(intent, share * weakest, share, one.slots, one.hypothesis, one.sources)
+
+    ranked = _ranked({name: probabilities[name] for name in by_intent}, outside, surest, options)
+    return Understanding(texts, tuple(map(interpretation, ranked)), outside, served)
+
+
+def _slot(one: Filled, text: str, tokens: Sequence[Token], *, typed: bool) -> Slot:
+    start, end = tokens[one.start].start, tokens[one.end - 1].end
+    words = text[start:end]
+    values: tuple[Value, ...] = one.found.values if one.found is not None and typed else (words,)
+    hit = one.found is not None and one.found.catalogue_hit
+    return Slot(one.spec.name, values[0], words, start, end, one.confidence, values[1:], catalogue_hit=hit)
+
+
+def _complete(intent: Intent | None, slots: Sequence[Slot]) -> bool:
+    if intent is None:
+        return False
+    filled = {slot.name for slot in slots if slot.understood}
+    return all(slot.name in filled for slot in intent.slots if slot.required and slot.value_type != TEXT)
+
+
+def _catalogues(shelf: Shelf, own: Iterable[Catalogue]) -> Mapping[str, Catalogue]:
+    """The skills' catalogues by "skill.name", the user's by their bare name."""
+    users = {one.name: one for one in own}
+    return {**shelf.catalogues, **users} if users else shelf.catalogues
 
 
 def _check(alternatives: Sequence[Alternative], options: Options, situation: Situation) -> None:
@@ -146,12 +290,16 @@ def _posterior(readings: Sequence[Reading], weights: Sequence[float]) -> dict[st
     }
 
 
-def _allowed(intents: Mapping[str, float], skills: frozenset[str]) -> dict[str, float]:
-    """Only the wanted skills; what the others had is out of their scope."""
-    if not skills:
-        return dict(intents)
-    kept = {name: share for name, share in intents.items() if name.partition(".")[0] in skills}
-    return {**kept, OUT_OF_SCOPE: 1.0 - sum(kept.values())}
+def _allowed(intents: Mapping[str, float], skills: frozenset[str], shelf: Shelf) -> dict[str, float]:
+    """Intents in scope: of the wanted skills, and none that its skill's manifest does not have."""
+    return {
+        name: share
+        for name, share in intents.items()
+        for skill in [name.partition(".")[0]]
+        if name != OUT_OF_SCOPE
+        and (not skills or skill in skills)
+        and (name in shelf.intents or skill not in shelf.skills)
+    }
 
 
 def _best_hypothesis(
@@ -168,27 +316,17 @@ def _trust(slot: Slot) -> float:
     return slot.confidence * (1.0 if slot.understood else _UNREAD)
 
 
-def _ranked(intents: Mapping[str, float], options: Options) -> list[str]:
+def _ranked(intents: Mapping[str, float], outside: float, surest: float, options: Options) -> list[str]:
     """Intents by probability, and always out of scope.
 
-    Out of scope leads from its threshold on, and where no intent reaches what that leaves: a guess among many that are
-    all unlikely is none.
+    Out of scope leads from its threshold on, and where no engine is as sure of any intent as that leaves: a guess among
+    many that are all unlikely is none.
     """
-    named = sorted(
-        (name for name, share in intents.items() if name != OUT_OF_SCOPE and share >= _LEAST),
-        key=lambda name: -intents[name],
-    )
-    outside = intents[OUT_OF_SCOPE]
+    named = sorted((name for name, share in intents.items() if share >= _LEAST), key=lambda name: -intents[name])
     threshold = options.out_of_scope_threshold
-    if outside >= threshold or not named or intents[named[0]] < 1 - threshold:
+    if outside >= threshold or not named or surest < 1 - threshold:
         place = 0
     else:
         place = max(1, sum(intents[name] > outside for name in named))
     kept = named[: options.max_interpretations - (place < options.max_interpretations)]
     return [*kept[:place], OUT_OF_SCOPE, *kept[place:]][: options.max_interpretations]
-
-
-def _scored(intent: str, share: float, slots: tuple[Slot, ...], hypothesis: int) -> Interpretation:
-    weakest = min((slot.confidence for slot in slots), default=1.0)
-    name = "" if intent == OUT_OF_SCOPE else intent
-    return Interpretation(name, min(1.0, share * weakest), min(1.0, share), slots, hypothesis)

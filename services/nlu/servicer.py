@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
@@ -24,7 +24,9 @@ from antiphon.types.v1 import (
 )
 from services.nlu.acts import DialogueAct, dialogue_acts
 from services.nlu.engines.engine import EngineInfo
-from services.nlu.interpreter import Interpreter
+from services.nlu.interpreter import PHRASES, Interpreter
+from services.nlu.manifests import catalogues_of, skill_of
+from services.nlu.provenance import VALUES, phrase_provenance, provenances
 from services.nlu.understanding import (
     Alternative,
     Interpretation,
@@ -35,6 +37,7 @@ from services.nlu.understanding import (
     Understanding,
 )
 from services.nlu.value_messages import to_message
+from services.nlu.values.entities import Catalogue
 from services.runtime.admission import Limits
 from services.runtime.calls import Call
 from services.runtime.errors import AntiphonError, FailedPrecondition, InvalidInput, Unsupported
@@ -43,9 +46,8 @@ from services.runtime.statuses import to_status
 _MAX_REQUEST_ID = 64
 _DEFAULT_INTERPRETATIONS = 5
 _FIRST_YEAR, _LAST_YEAR = 1900, 9000  # dates are reckoned from here; the calendar ends at 9999
-_RULES = provenance_pb2.ModelProvenance(
-    model="antiphon/values@1", backend="rules", engine="antiphon", mode=provenance_pb2.MODEL_MODE_RULES
-)
+_MOST_WARNINGS = 100
+_MOST_OWN_ENTRIES = 5_000  # they are indexed for one call alone
 
 
 class LanguageUnderstandingServicer:
@@ -88,22 +90,39 @@ class LanguageUnderstandingServicer:
         raise InvalidInput("The stream closed without end_of_input: cancelled.", reason="END_MISSING")
 
     async def UpdateSkill(self, request: pb.UpdateSkillRequest, call: Call) -> pb.UpdateSkillResponse:
-        raise self._unsupported("UpdateSkill", "one model per skill, which can be retrained alone")
+        """Serving when it answers: phrases need no training, so nothing is ever running, and nothing diverges."""
+        call.require("admin")
+        update = await self._interpreter.library.update(
+            skill_of(request.manifest),
+            request.manifest.SerializeToString(deterministic=True),
+            request.idempotency_key,
+            base_version=request.base_version,
+            validate_only=request.validate_only,
+        )
+        state = pb.UPDATE_STATE_VALIDATED if request.validate_only else pb.UPDATE_STATE_SERVING
+        model = phrase_provenance(update.skill.digest, self._pool)
+        return pb.UpdateSkillResponse(state=state, model=model, warnings=update.warnings[:_MOST_WARNINGS])
 
     async def AddLocale(self, request: pb.AddLocaleRequest, call: Call) -> pb.AddLocaleResponse:
-        raise self._unsupported("AddLocale", "training from a bilingual lexicon")
+        raise Unsupported(
+            "AddLocale needs training from a bilingual lexicon, which this pool cannot; phrases of a locale come with "
+            "UpdateSkill. Describe lists what works.",
+            reason="METHOD_NOT_SERVED",
+            metadata={"method": "AddLocale"},
+        )
 
     async def _interpret(self, request: pb.InterpretRequest, deadline: float | None) -> pb.InterpretResponse:
         started = time.perf_counter()
-        info = self._interpreter.info
         understanding = await self._interpreter.interpret(
             _alternatives(request),
             request.language_code,
-            _options(request.options, info, self._threshold),
+            _options(request.options, self._interpreter.infos, self._threshold),
             _situation(request.context),
             deadline,
+            _own_catalogues(request.options),
         )
-        made = _response(understanding, info, self._pool, time.perf_counter() - started)
+        models = self._models(understanding.language)
+        made = _response(understanding, models, time.perf_counter() - started)
         if request.options.dialogue_acts:
             made.dialogue_acts.extend(_act(one) for one in dialogue_acts(understanding))
         return made
@@ -128,7 +147,7 @@ class LanguageUnderstandingServicer:
     def _check_config(self, config: pb.StreamingInterpretConfig) -> None:
         """A config that no update could go by is refused at once."""
         self._interpreter.served(config.language_code)
-        _options(config.options, self._interpreter.info, self._threshold)
+        _options(config.options, self._interpreter.infos, self._threshold)
         _situation(config.context)
 
     def _started(self, config: pb.StreamingInterpretConfig) -> session_pb2.SessionStarted:
@@ -137,14 +156,13 @@ class LanguageUnderstandingServicer:
             session_id=uuid.uuid4().hex,
             max_duration=_duration(self._limits.session_s),
             idle_timeout=_duration(self._limits.idle_s),
-            models=[_provenance(self._interpreter.info, self._pool, served)],
+            models=self._models(served).values(),
         )
 
-    def _unsupported(self, method: str, missing: str) -> Unsupported:
-        return Unsupported(
-            f"{method} needs {missing}; {self._interpreter.info.model} is one fixed model. Describe lists what works.",
-            reason="METHOD_NOT_SERVED",
-            metadata={"method": method, "model": self._interpreter.info.model},
+    def _models(self, language: str) -> dict[str, provenance_pb2.ModelProvenance]:
+        """What reads this language here, by name, trained models first."""
+        return provenances(
+            self._interpreter.reading(language), self._interpreter.library.shelf.digest, self._pool, language
         )
 
 
@@ -183,26 +201,29 @@ def _alternatives(request: pb.InterpretRequest) -> list[Alternative]:
     ]
 
 
-def _options(given: pb.UnderstandingOptions, info: EngineInfo, threshold: float) -> Options:
-    """How to read. What the request asks for and this engine does not have is refused, never passed over.
+def _options(given: pb.UnderstandingOptions, infos: Sequence[EngineInfo], threshold: float) -> Options:
+    """How to read. What the request asks for and this pool does not have is refused, never passed over.
 
     Raises:
         FailedPrecondition: `MODE_NOT_SERVED`, `IN_CONTEXT_NOT_SERVED` or `MODEL_MISSING`.
     """
-    if given.modes and provenance_pb2.MODEL_MODE_FINETUNED not in given.modes:
+    if given.modes and not {provenance_pb2.MODEL_MODE_FINETUNED, provenance_pb2.MODEL_MODE_RULES} & set(given.modes):
         raise FailedPrecondition(
-            "This pool's model is trained on labelled data; the request allows other modes only.",
+            "This pool reads by trained models and by phrases; the request allows other modes only.",
             reason="MODE_NOT_SERVED",
             field="options.modes",
         )
     if given.examples:
         raise FailedPrecondition(
-            "This pool's model does not read examples of a request.",
+            "This pool's models do not read examples of a request.",
             reason="IN_CONTEXT_NOT_SERVED",
             field="options.examples",
         )
-    if given.model and given.model not in (info.model, info.model.partition("@")[0]):
-        raise FailedPrecondition(f"This pool serves {info.model} alone.", reason="MODEL_MISSING", field="options.model")
+    names = {name for info in infos for name in (info.model, info.model.partition("@")[0])} | {PHRASES}
+    if given.model and given.model not in names:
+        raise FailedPrecondition(
+            f"This pool serves {', '.join(sorted(names))}.", reason="MODEL_MISSING", field="options.model"
+        )
     return Options(
         max_interpretations=given.max_interpretations or _DEFAULT_INTERPRETATIONS,
         skills=frozenset(given.skill_ids),
@@ -228,16 +249,27 @@ def _situation(context: context_pb2.TurnContext) -> Situation:
     return Situation(now, context.session.time_zone, context.session.region)
 
 
-def _response(understanding: Understanding, info: EngineInfo, pool: str, seconds: float) -> pb.InterpretResponse:
+def _own_catalogues(options: pb.UnderstandingOptions) -> tuple[Catalogue, ...]:
+    count = sum(len(one.entries) for one in options.catalogues)
+    if count > _MOST_OWN_ENTRIES:
+        raise InvalidInput(
+            f"The catalogues of a request have at most {_MOST_OWN_ENTRIES} entries, not {count}.",
+            reason="CATALOGUES_TOO_LARGE",
+            field="options.catalogues",
+        )
+    return catalogues_of(options.catalogues)
+
+
+def _response(
+    understanding: Understanding, models: Mapping[str, provenance_pb2.ModelProvenance], seconds: float
+) -> pb.InterpretResponse:
     """The readings with their provenance; `seconds` is the time it took."""
-    model = _provenance(info, pool, understanding.language)
-    rules = _pooled(_RULES, pool, understanding.language)
     made = pb.InterpretResponse(
         texts=understanding.texts,
-        interpretations=[_interpretation(one, understanding, model, rules) for one in understanding.interpretations],
+        interpretations=[_interpretation(one, understanding, models) for one in understanding.interpretations],
         out_of_scope_score=understanding.out_of_scope_score,
         language_code=understanding.language,
-        models=[model, rules],
+        models=models.values(),
     )
     made.elapsed.FromNanoseconds(round(seconds * 1e9))
     return made
@@ -248,31 +280,8 @@ def _act(one: DialogueAct) -> answer_pb2.DialogueAct:
     return answer_pb2.DialogueAct(type=kind, domain=one.domain, confidence=one.confidence)
 
 
-def _provenance(info: EngineInfo, pool: str, language: str) -> provenance_pb2.ModelProvenance:
-    return provenance_pb2.ModelProvenance(
-        model=info.model,
-        digest=info.digest,
-        backend=info.backend,
-        engine=info.engine,
-        pool=pool,
-        locale=language,
-        mode=provenance_pb2.MODEL_MODE_FINETUNED,
-        latency_class=provenance_pb2.LATENCY_CLASS_INTERACTIVE,
-    )
-
-
-def _pooled(template: provenance_pb2.ModelProvenance, pool: str, language: str) -> provenance_pb2.ModelProvenance:
-    made = provenance_pb2.ModelProvenance()
-    made.CopyFrom(template)
-    made.pool, made.locale = pool, language
-    return made
-
-
 def _interpretation(
-    one: Interpretation,
-    understanding: Understanding,
-    model: provenance_pb2.ModelProvenance,
-    rules: provenance_pb2.ModelProvenance,
+    one: Interpretation, understanding: Understanding, models: Mapping[str, provenance_pb2.ModelProvenance]
 ) -> understanding_pb2.Interpretation:
     return understanding_pb2.Interpretation(
         intent=one.intent,
@@ -283,7 +292,7 @@ def _interpretation(
         out_of_scope=one.out_of_scope,
         hypothesis_index=one.hypothesis,
         text=understanding.texts[one.hypothesis],
-        models=[model, rules] if one.slots else [model],
+        models=[models[name] for name in (*one.sources, VALUES) if name in models and (one.slots or name != VALUES)],
         language_code=understanding.language,
     )
 

@@ -112,6 +112,7 @@ class Interpretation:
     Attributes:
         score: calibrated probability of the intent times the confidence of its least sure slot.
         hypothesis: index of the alternative that was read.
+        sources: names of the models that took part, the intent's first.
     """
 
     intent: str
@@ -119,6 +120,7 @@ class Interpretation:
     intent_confidence: float
     slots: tuple[Slot, ...]
     hypothesis: int
+    sources: tuple[str, ...] = ()
 
     @property
     def out_of_scope(self) -> bool:

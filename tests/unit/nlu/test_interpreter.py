@@ -15,6 +15,7 @@ from services.nlu.values.arithmetic import Expression
 from services.nlu.values.places import Gazetteer, Place
 from services.runtime.errors import FailedPrecondition, InvalidInput
 from tests.fakes.intent_engine import ScriptedEngine
+from tests.fakes.skill_manifests import empty_library
 
 pytestmark = pytest.mark.unit
 
@@ -30,7 +31,7 @@ async def interpret(
     situation: Situation = LATE_FRIDAY_IN_LONDON,
 ) -> Understanding:
     alternatives = [Alternative(text) if isinstance(text, str) else text for text in texts]
-    interpreter = Interpreter(engine, Gazetteer.bundled())
+    interpreter = Interpreter(engine, Gazetteer.bundled(), empty_library())
     return await interpreter.interpret(alternatives, language, options or Options(), situation, 1.5)
 
 

@@ -24,6 +24,7 @@ from services.nlu.values.places import Gazetteer, Place
 from services.runtime.errors import FailedPrecondition
 from services.runtime.inference import ModelStore
 from services.runtime.onnx import OnnxClient
+from tests.fakes.skill_manifests import empty_library
 from tests.unit.nlu.test_text import HOSTILE
 from tests.unit.runtime.tiny_graphs import graph, write_bundle
 
@@ -35,7 +36,7 @@ NOW = Situation(datetime(2026, 11, 20, 12, 0, tzinfo=UTC), "Europe/Vienna")
 @pytest.fixture
 async def interpreter() -> AsyncIterator[Interpreter]:
     client = OnnxClient(ModelStore([BUNDLED]), threads=1)
-    yield Interpreter(await ThinEngine.load(client), Gazetteer.bundled())
+    yield Interpreter(await ThinEngine.load(client), Gazetteer.bundled(), empty_library())
     await client.close()
 
 

@@ -1,0 +1,109 @@
+"""What several engines say of one utterance, made into one ranked list that sums to one.
+
+The interpreter gathers `Evidence`: an intent, how sure its engine is of it, and the slots as that engine has them. Here
+evidence for the same intent is merged, and probabilities are shared out: the engines that find the utterance in scope
+speak for it together, and within the scope each intent gets its part, so that two skills with the same phrase get half
+each and the caller can ask which was meant.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from services.nlu.understanding import Slot
+
+AGREEMENT = 0.3
+"""Share of a second engine's confidence that adds to the first one's: both may err for the same reason."""
+
+_SUREST = 0.995
+_UNTRAINED = 0.05  # beforehand, of an intent that a phrase tells and no trained engine knows
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One engine's reading.
+
+    Attributes:
+        intent: full name.
+        confidence: probability of the intent as this engine sees it, 0 to 1.
+        hypothesis: alternative that it read; the spans of `slots` count there.
+        complete: every slot that the intent needs has a value of its type.
+        sources: models that took part, the intent's first.
+    """
+
+    intent: str
+    confidence: float
+    hypothesis: int
+    slots: tuple[Slot, ...]
+    complete: bool
+    sources: tuple[str, ...]
+
+
+def merged(evidence: Iterable[Evidence]) -> list[Evidence]:
+    """One piece of evidence per intent, surest first."""
+    by_intent: dict[str, list[Evidence]] = defaultdict(list)
+    for one in evidence:
+        by_intent[one.intent].append(one)
+    return sorted(map(_merge, by_intent.values()), key=lambda one: -one.confidence)
+
+
+def shares(
+    trained: Mapping[str, float], phrases: Mapping[str, float], in_scope: Iterable[float]
+) -> tuple[dict[str, float], float]:
+    """Probability by intent, and of out of scope; together 1.
+
+    A trained engine's probabilities are what is likely beforehand; a phrase that fits multiplies them by its odds.
+
+    Args:
+        trained: probability by intent, of the trained engines.
+        phrases: confidence by intent, of the phrases.
+        in_scope: by engine, the probability that some intent covers the utterance.
+    """
+    inside = 1 - prod(1 - min(1.0, one) for one in in_scope)
+    weights = {
+        intent: max(trained.get(intent, 0.0), _UNTRAINED if intent in phrases else 0.0)
+        * (1 + _odds(phrases.get(intent, 0.0)))
+        for intent in (*trained, *phrases)
+    }
+    total = sum(weights.values())
+    if not total:
+        return {}, 1.0
+    return {intent: inside * one / total for intent, one in weights.items()}, 1 - inside
+
+
+def _odds(probability: float) -> float:
+    bounded = min(_SUREST, probability)
+    return bounded / (1 - bounded)
+
+
+def _merge(evidence: Sequence[Evidence]) -> Evidence:
+    surest, *others = sorted(evidence, key=lambda one: -one.confidence)
+    confidence = surest.confidence
+    for other in others:
+        confidence = 1 - (1 - confidence) * (1 - AGREEMENT * other.confidence)
+    best = max(evidence, key=_quality)
+    slots = list(best.slots)
+    for other in sorted(evidence, key=_quality, reverse=True):
+        if other.hypothesis == best.hypothesis:
+            slots += [slot for slot in other.slots if not any(_clash(slot, kept) for kept in slots)]
+    sources = dict.fromkeys(name for one in (surest, *others) for name in one.sources)
+    return replace(
+        best,
+        confidence=min(_SUREST, confidence),
+        slots=tuple(sorted(slots, key=lambda slot: slot.start)),
+        complete=any(one.complete for one in evidence),
+        sources=tuple(sources),
+    )
+
+
+def _quality(one: Evidence) -> tuple[bool, float]:
+    """Whose slots are taken: a full set of values beats words, else the surer reading with the better understood."""
+    understood = sum(slot.confidence for slot in one.slots if slot.understood)
+    return one.complete and bool(one.slots), one.confidence + 0.2 * understood
+
+
+def _clash(one: Slot, other: Slot) -> bool:
+    return one.name == other.name or (one.start < other.end and other.start < one.end)

@@ -26,6 +26,7 @@ _FEATURES = (
     "biasing.phrases",
     "endpointing",
     "finalize",
+    "grammar",
     "interim_results",
     "max_alternatives",
     "speech_activity",
@@ -46,7 +47,7 @@ async def build(runtime: Runtime) -> Application:
     store = ModelStore.with_bundled(Path(__file__).parent / "models")
     definitions = {locale: store.get(model) for locale, model in settings.models.items()}
     loaded = {definition.id: definition for definition in definitions.values()}
-    engine = PocketsphinxEngine(tuple(loaded.values()), settings.workers or None)
+    engine = PocketsphinxEngine(tuple(loaded.values()), settings.workers or None, settings.grammar_cache)
     await engine.start()
     recognizer = Recognizer(engine, {locale: found.id for locale, found in definitions.items()}, settings)
     servicer = SpeechRecognitionServicer(recognizer, runtime.pool, runtime.limits)

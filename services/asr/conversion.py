@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Sequence
 from typing import Literal
@@ -9,8 +10,18 @@ from typing import Literal
 from google.protobuf.duration_pb2 import Duration
 
 from antiphon.asr.v1 import recognition_pb2 as pb
-from antiphon.types.v1 import audio_pb2, provenance_pb2, speech_pb2, text_pb2
-from services.asr.events import Alternative, BiasingReport, Endpoint, Final, Partial, SpeechActivity
+from antiphon.types.v1 import audio_pb2, provenance_pb2, speech_pb2, text_pb2, value_pb2
+from services.asr.events import (
+    Alternative,
+    BiasingReport,
+    Endpoint,
+    Final,
+    GrammarReport,
+    Partial,
+    SpeechActivity,
+    UnmatchedPhrase,
+)
+from services.asr.grammar import GrammarClass, PhraseGrammar
 from services.asr.requests import Endpointing, EndpointingUpdate, Phrase, SessionConfig
 from services.runtime.audio import AudioFormat
 from services.runtime.errors import FailedPrecondition, InvalidInput
@@ -67,6 +78,37 @@ def endpointing_update(given: speech_pb2.EndpointingConfig) -> EndpointingUpdate
 
 def phrases(given: speech_pb2.BiasingConfig) -> tuple[Phrase, ...]:
     return tuple(Phrase(unicodedata.normalize("NFC", phrase.text), phrase.boost) for phrase in given.phrases)
+
+
+def grammar_digest(given: speech_pb2.PhraseGrammar) -> str:
+    """SHA-256 of the deterministic serialisation, hex."""
+    return hashlib.sha256(given.SerializeToString(deterministic=True)).hexdigest()
+
+
+def grammar(given: speech_pb2.PhraseGrammar, digest: str) -> PhraseGrammar:
+    """Raises InvalidInput for one that is too large, or has a value out of range."""
+    return PhraseGrammar(
+        tuple((phrase.text, phrase.weight) for phrase in given.phrases),
+        tuple(
+            GrammarClass(
+                each.name,
+                tuple((entry.text, entry.weight) for entry in each.entries),
+                _value_type(each.value_type),
+            )
+            for each in given.classes
+        ),
+        given.share if given.HasField("share") else None,
+        digest,
+    )
+
+
+def _value_type(number: int) -> str:
+    names = {value: name for name, value in value_pb2.ValueType.items()}
+    if number not in names:
+        raise InvalidInput(
+            f"{number} is no type of value", reason="VALUE_TYPE_UNKNOWN", field="options.grammar.classes.value_type"
+        )
+    return names[value_pb2.ValueType.ValueType(number)].removeprefix("VALUE_TYPE_") if number else ""
 
 
 def unknown_catalogues(given: speech_pb2.BiasingConfig) -> tuple[str, ...]:
@@ -163,7 +205,20 @@ def biasing_report(event: BiasingReport | None, unknown: Sequence[str]) -> speec
     return speech_pb2.BiasingReport(
         accepted_count=event.accepted if event else 0,
         unmatched=[
-            *(speech_pb2.UnmatchedPhrase(text=each.text, reason=each.reason, words=each.words) for each in heard),
+            *map(_unmatched, heard),
             *(speech_pb2.UnmatchedPhrase(text=name, reason="UNKNOWN_CATALOGUE") for name in unknown),
         ],
     )
+
+
+def grammar_report(event: GrammarReport) -> speech_pb2.GrammarReport:
+    return speech_pb2.GrammarReport(
+        accepted_count=event.accepted,
+        unmatched=map(_unmatched, event.unmatched),
+        build_time=duration(event.build_seconds),
+        digest=event.digest,
+    )
+
+
+def _unmatched(each: UnmatchedPhrase) -> speech_pb2.UnmatchedPhrase:
+    return speech_pb2.UnmatchedPhrase(text=each.text, reason=each.reason, words=each.words)

@@ -104,6 +104,16 @@ class BiasingReport:
 
 
 @dataclass(frozen=True, slots=True)
+class GrammarReport:
+    """What became of a grammar, told when its language model is in effect; `build_seconds` is 0 when it was there."""
+
+    digest: str
+    accepted: int
+    unmatched: tuple[UnmatchedPhrase, ...] = ()
+    build_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class SessionStats:
     """What the session took so far: seconds of speech, as estimated, and of CPU time in the worker."""
 
@@ -111,4 +121,4 @@ class SessionStats:
     cpu_seconds: float
 
 
-Event = SpeechActivity | Partial | Endpoint | Final | BiasingReport | SessionStats
+Event = SpeechActivity | Partial | Endpoint | Final | BiasingReport | GrammarReport | SessionStats

@@ -12,23 +12,27 @@ from typing import Any
 
 from services.asr import events as kinds
 from services.asr.events import Event
+from services.asr.grammar import LanguageModel
 from services.asr.requests import Endpointing, EndpointingUpdate, Phrase, SessionConfig
 from services.runtime.audio import AudioFormat, Encoding
 
-AUDIO, CONFIG, FINALIZE, BIASING, ENDPOINTING, FINISH = b"A", b"C", b"F", b"B", b"E", b"X"
+AUDIO, CONFIG, FINALIZE, BIASING, ENDPOINTING, LANGUAGE_MODEL, FINISH = b"A", b"C", b"F", b"B", b"E", b"L", b"X"
 
 
 def pack_config(config: SessionConfig) -> bytes:
-    return CONFIG + json.dumps(dataclasses.asdict(config)).encode()
+    fields = dataclasses.asdict(dataclasses.replace(config, language_model=None))
+    fields["language_model"] = _packed(config.language_model) if config.language_model else None
+    return CONFIG + json.dumps(fields).encode()
 
 
 def unpack_config(body: bytes) -> SessionConfig:
     fields: dict[str, Any] = json.loads(body)
-    audio = fields.pop("format")
+    audio, model = fields.pop("format"), fields.pop("language_model")
     return SessionConfig(
         format=AudioFormat(Encoding(audio["encoding"]), audio["rate_hz"]),
         endpointing=Endpointing(**fields.pop("endpointing")),
         phrases=tuple(Phrase(**phrase) for phrase in fields.pop("phrases")),
+        language_model=_found(model) if model else None,
         **fields,
     )
 
@@ -47,6 +51,24 @@ def pack_phrases(phrases: tuple[Phrase, ...]) -> bytes:
 
 def unpack_phrases(body: bytes) -> tuple[Phrase, ...]:
     return tuple(Phrase(text, boost) for text, boost in json.loads(body))
+
+
+def pack_language_model(model: LanguageModel) -> bytes:
+    return LANGUAGE_MODEL + json.dumps(_packed(model)).encode()
+
+
+def unpack_language_model(body: bytes) -> LanguageModel:
+    return _found(json.loads(body))
+
+
+def _packed(model: LanguageModel) -> list[str]:
+    """Where it is: what became of the phrases is not the worker's affair."""
+    return [model.key, model.folder]
+
+
+def _found(fields: list[str]) -> LanguageModel:
+    key, folder = fields
+    return LanguageModel(key, folder, accepted=0)
 
 
 def pack_events(events: list[Event]) -> bytes:

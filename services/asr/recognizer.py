@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from services.asr.adoption import Adoption, report
 from services.asr.engines.protocol import Engine, EngineModel, EngineSession
 from services.asr.events import Endpoint, Event, SessionStats
+from services.asr.grammar import PhraseGrammar
 from services.asr.requests import Endpointing, EndpointingUpdate, Phrase, SessionConfig, checked_phrases
 from services.asr.settings import AsrSettings
 from services.runtime.errors import FailedPrecondition, InvalidInput
 from services.runtime.intake import MAX_CHUNK_BYTES
 from services.runtime.language import best_supported
+
+_MAX_HELD_S = 10.0  # of audio, while a language model is built; then the client has to wait
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,29 @@ class Recognizer:
             )
         return Selection(found, locale)
 
-    async def open(self, config: SessionConfig) -> tuple[RecognizerSession, list[Event]]:
-        """A session, and what there is to tell at once."""
-        engine_session, events = await self.engine.open(config)
-        return RecognizerSession(engine_session, config, self.settings), events
+    async def open(
+        self, config: SessionConfig, grammar: PhraseGrammar | None = None
+    ) -> tuple[RecognizerSession, list[Event]]:
+        """A session, and what there is to tell at once.
 
-    async def transcribe(self, config: SessionConfig, audio: bytes) -> tuple[list[Event], SessionStats]:
+        Raises Overloaded when too many language models are being built.
+        """
+        if grammar is None:
+            engine_session, events = await self.engine.open(config)
+            return RecognizerSession(engine_session, config, self.settings), events
+        built = self.engine.built(config.model, grammar)
+        if built is not None:
+            adopted = replace(config, language_model=built if built.folder else None)
+            engine_session, events = await self.engine.open(adopted)
+            return RecognizerSession(engine_session, adopted, self.settings), [*events, report(grammar, built)]
+        build = self.engine.build(config.model, grammar)
+        engine_session, events = await self.engine.open(config)
+        adoption = Adoption(engine_session, grammar, build, self.settings.grammar_wait)
+        return RecognizerSession(engine_session, config, self.settings, adoption), events
+
+    async def transcribe(
+        self, config: SessionConfig, audio: bytes, grammar: PhraseGrammar | None = None
+    ) -> tuple[list[Event], SessionStats]:
         """A whole recording: all its utterances.
 
         Raises InvalidInput for an empty or too long recording.
@@ -95,8 +116,9 @@ class Recognizer:
                 field="audio",
             )
         whole = replace(config, endpointing=replace(config.endpointing, continuous=True))
-        session, events = await self.open(whole)
+        session, events = await self.open(whole, grammar)
         try:
+            events += await session.settle()
             events += await session.take(audio)
             events += await session.finish()
         finally:
@@ -105,10 +127,21 @@ class Recognizer:
 
 
 class RecognizerSession:
-    """One stream of audio. Calls come one after the other; each returns the events it brought about."""
+    """One stream of audio. Calls come one after the other; each returns the events it brought about.
 
-    def __init__(self, engine: EngineSession, config: SessionConfig, settings: AsrSettings) -> None:
+    Args:
+        engine: its session there.
+        config: what the client asked for.
+        settings: of the service.
+        adoption: of a language model that is being built; audio is held until it is there, or lets go.
+    """
+
+    def __init__(
+        self, engine: EngineSession, config: SessionConfig, settings: AsrSettings, adoption: Adoption | None = None
+    ) -> None:
         self._engine = engine
+        self._adoption = adoption
+        self._held_bytes = round(_MAX_HELD_S * config.format.bytes_per_second)
         self._format = config.format
         self._endpointing = config.endpointing
         self._waiting = bytearray()
@@ -144,7 +177,16 @@ class RecognizerSession:
             )
         self._received += len(data)
         self._waiting += data
-        return await self._send() if len(self._waiting) >= self._request_bytes else []
+        if len(self._waiting) < self._request_bytes:
+            return []
+        if self._adoption is None:
+            return await self._send()
+        events = await self._adoption.step(wait=len(self._waiting) > self._held_bytes)
+        return events if self._adoption.holds else self._seen(events + await self._send())
+
+    async def settle(self) -> list[Event]:
+        """Waits for the language model, however long it takes."""
+        return await self._adoption.step(wait=True, patient=True) if self._adoption is not None else []
 
     async def finalize(self) -> list[Event]:
         return self._seen(await self._send() + await self._engine.finalize())
@@ -169,8 +211,9 @@ class RecognizerSession:
         await self._engine.close()
 
     async def _send(self) -> list[Event]:
+        """Everything that waits, after the wait for a language model."""
+        events = await self._adoption.step(wait=True) if self._adoption is not None else []
         data, self._waiting = bytes(self._waiting), bytearray()
-        events: list[Event] = []
         for start in range(0, len(data), self._slice_bytes):
             events += await self._engine.feed(data[start : start + self._slice_bytes])
         return self._seen(events)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from services.asr.grammar import LanguageModel
 from services.runtime.audio import AudioFormat, Encoding
 from services.runtime.errors import InvalidInput
 
@@ -100,6 +101,7 @@ class SessionConfig:
         words: finals carry words with times.
         speech_activity: send speech activity.
         phrases: to expect.
+        language_model: to hear with from the start on; None takes the model's own.
     """
 
     model: str
@@ -110,6 +112,7 @@ class SessionConfig:
     speech_activity: bool = False
     endpointing: Endpointing = field(default_factory=Endpointing)
     phrases: tuple[Phrase, ...] = ()
+    language_model: LanguageModel | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_alternatives <= MAX_ALTERNATIVES:

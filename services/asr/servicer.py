@@ -5,7 +5,9 @@ Served by the runtime as `app.py` declares it.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 
@@ -16,19 +18,25 @@ from services.asr.conversion import (
     duration,
     endpoint,
     endpointing_update,
+    grammar,
+    grammar_digest,
+    grammar_report,
     phrases,
     result,
     session_config,
     speech_activity,
     unknown_catalogues,
 )
-from services.asr.events import BiasingReport, Endpoint, Event, Final, Partial, SpeechActivity
+from services.asr.events import BiasingReport, Endpoint, Event, Final, GrammarReport, Partial, SpeechActivity
+from services.asr.grammar import PhraseGrammar
 from services.asr.recognizer import Recognizer, RecognizerSession, Selection
 from services.runtime.admission import Limits
 from services.runtime.calls import Call
 from services.runtime.errors import InvalidInput, NotFound
 
 _ACKNOWLEDGE_EVERY_S = 1.0
+_KEPT_GRAMMARS = 8
+_LARGE_GRAMMAR_BYTES = 32 * 1024  # 2 ms to read
 _Response = pb.StreamingRecognizeResponse
 
 
@@ -45,20 +53,24 @@ class SpeechRecognitionServicer:
         self._recognizer = recognizer
         self._pool = pool
         self._limits = limits
+        self._grammars: OrderedDict[str, PhraseGrammar] = OrderedDict()
 
     async def Recognize(self, request: pb.RecognizeRequest, call: Call) -> pb.RecognizeResponse:
         selection = self._select(request.config)
         config = session_config(request.config, selection.model.id, self._recognizer.endpointing)
         if not request.audio:
             raise InvalidInput("there is no audio", reason="NO_AUDIO", field="audio")
-        events, stats = await self._recognizer.transcribe(config, request.audio)
+        phrase_grammar = await self._grammar(request.config.options)
+        events, stats = await self._recognizer.transcribe(config, request.audio, phrase_grammar)
         models = [self._provenance(selection)]
         results = [result(event, selection.locale, models) for event in events if isinstance(event, Final)]
         reports = [event for event in events if isinstance(event, BiasingReport)]
+        adopted = next((event for event in events if isinstance(event, GrammarReport)), None)
         unknown = unknown_catalogues(request.config.options.biasing)
         return pb.RecognizeResponse(
             results=results,
             biasing_report=biasing_report(reports[0] if reports else None, unknown) if reports or unknown else None,
+            grammar_report=grammar_report(adopted) if adopted else None,
             stats=pb.RecognitionStats(
                 audio_duration=duration(config.format.seconds(len(request.audio))),
                 speech_duration=duration(stats.speech_seconds),
@@ -79,7 +91,7 @@ class SpeechRecognitionServicer:
         asked = first.config.config
         selection = self._select(asked)
         config = session_config(asked, selection.model.id, self._recognizer.endpointing)
-        session, events = await self._recognizer.open(config)
+        session, events = await self._recognizer.open(config, await self._grammar(asked.options))
         stream = _Stream(session, selection.locale, [self._provenance(selection)])
         try:
             yield stream.stamped(_Response(session_started=self._started(stream)))
@@ -93,6 +105,21 @@ class SpeechRecognitionServicer:
 
     def _select(self, config: pb.RecognitionConfig) -> Selection:
         return self._recognizer.select(config.language_codes, config.options.model)
+
+    async def _grammar(self, options: pb.RecognitionOptions) -> PhraseGrammar | None:
+        """The grammar of a request; the latest are kept, for most sessions bring the same."""
+        given = options.grammar
+        if not options.HasField("grammar"):
+            return None
+        digest = grammar_digest(given)
+        if digest not in self._grammars:
+            large = given.ByteSize() > _LARGE_GRAMMAR_BYTES
+            read = await asyncio.to_thread(grammar, given, digest) if large else grammar(given, digest)
+            self._grammars[digest] = read
+            if len(self._grammars) > _KEPT_GRAMMARS:
+                self._grammars.popitem(last=False)
+        self._grammars.move_to_end(digest)
+        return self._grammars[digest]
 
     def _started(self, stream: _Stream) -> session_pb2.SessionStarted:
         return session_pb2.SessionStarted(
@@ -195,6 +222,8 @@ class _Stream:
                 return _Response(speech_activity=speech_activity(event))
             case BiasingReport():
                 return _Response(biasing_report=biasing_report(event, unknown))
+            case GrammarReport():
+                return _Response(grammar_report=grammar_report(event))
         raise TypeError(f"{type(event).__name__} is no event for a client")
 
     def _stats(self) -> pb.RecognitionStats:

@@ -25,6 +25,9 @@ class AsrSettings:
         end_silence: default silence that ends an utterance, seconds.
         max_length: default longest utterance, seconds; bounds memory and CPU on endless noise.
         max_recording: longest audio of the unary Recognize, seconds.
+        grammar_wait: longest wait for the language model of a session's phrases, seconds, while its audio is held;
+            then it starts with the model's own and takes the other from the next utterance on.
+        grammar_cache: folder that keeps such models beyond this process; a temporary one when empty.
     """
 
     models: Mapping[str, str] = field(default_factory=_english_commands)
@@ -35,6 +38,8 @@ class AsrSettings:
     end_silence: float = 0.5
     max_length: float = 30.0
     max_recording: float = 60.0
+    grammar_wait: float = 2.0
+    grammar_cache: str = ""
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -47,6 +52,7 @@ class AsrSettings:
             ("end_silence", 0.1, 5.0),
             ("max_length", 1.0, 300.0),
             ("max_recording", 1.0, 600.0),
+            ("grammar_wait", 0.0, 60.0),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be from {low} to {high}, not {getattr(self, name)}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 from numpy.typing import NDArray
 
 from services.asr.engines.protocol import EngineModel
 from services.asr.events import Alternative, Endpoint, EndpointReason, Event, SessionStats, Word
+from services.asr.grammar import LanguageModel, PhraseGrammar
 from services.asr.requests import EndpointingUpdate, Phrase, SessionConfig
 from services.asr.transcriber import CHUNK
 from services.runtime.audio import Pcm
@@ -90,7 +93,12 @@ class CountingDecoders:
 
 
 class RecordingEngine:
-    """Records what its sessions are asked; answers a Finalize with an endpoint."""
+    """Records what its sessions are asked; answers a Finalize with an endpoint.
+
+    Attributes:
+        language_models: that are there, by the digest of their grammar.
+        builds: of the others; the test ends them.
+    """
 
     name = "recording"
     backend = "embedded"
@@ -100,12 +108,20 @@ class RecordingEngine:
             EngineModel(f"fake/{locale}@1", (locale,), "0" * 64, "Apache-2.0", 0, "") for locale in locales or ("en",)
         )
         self.sessions: list[RecordingSession] = []
+        self.language_models: dict[str, LanguageModel] = {}
+        self.builds: dict[str, asyncio.Future[LanguageModel]] = {}
 
     async def start(self) -> None: ...
 
     async def open(self, config: SessionConfig) -> tuple[RecordingSession, list[Event]]:
         self.sessions.append(RecordingSession(config))
         return self.sessions[-1], []
+
+    def built(self, model: str, grammar: PhraseGrammar) -> LanguageModel | None:
+        return self.language_models.get(grammar.digest)
+
+    def build(self, model: str, grammar: PhraseGrammar) -> asyncio.Future[LanguageModel]:
+        return self.builds.setdefault(grammar.digest, asyncio.get_running_loop().create_future())
 
     def check(self) -> None: ...
 
@@ -135,6 +151,10 @@ class RecordingSession:
 
     async def update_biasing(self, phrases: tuple[Phrase, ...]) -> list[Event]:
         self.asked.append(phrases)
+        return []
+
+    async def adopt(self, model: LanguageModel) -> list[Event]:
+        self.asked.append(model)
         return []
 
     async def finish(self) -> list[Event]:

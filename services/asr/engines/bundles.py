@@ -62,8 +62,11 @@ class PocketsphinxBundle:
 
 
 def _path(definition: ModelDefinition, value: str) -> Path:
-    if not value.startswith(_WHEEL):
-        return definition.path.parent / value
+    return wheel_path(value) if value.startswith(_WHEEL) else definition.path.parent / value
+
+
+def wheel_path(value: str) -> Path:
+    """Where `wheel:…` lies. Raises FailedPrecondition `ENGINE_MISSING`."""
     spec = importlib.util.find_spec("pocketsphinx")
     if spec is None or spec.origin is None:
         raise FailedPrecondition(

@@ -5,12 +5,15 @@ Built by `app.py`; `recognizer.py` uses it through `protocol.Engine`. Only the w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from services.asr import messages
 from services.asr.engines.bundles import PocketsphinxBundle
+from services.asr.engines.language_models import LanguageModels
 from services.asr.engines.protocol import EngineModel
 from services.asr.events import Event
+from services.asr.grammar import LanguageModel, PhraseGrammar
 from services.asr.requests import EndpointingUpdate, Phrase, SessionConfig
 from services.runtime.errors import Unavailable
 from services.runtime.inference import ModelDefinition
@@ -25,18 +28,20 @@ class PocketsphinxEngine:
     Args:
         definitions: of the models to load.
         workers: processes; one per core when None.
+        cache: folder for language models made of phrases; a temporary one when empty.
     """
 
     name = "pocketsphinx"
     backend = "process"
 
-    def __init__(self, definitions: Sequence[ModelDefinition], workers: int | None = None) -> None:
+    def __init__(self, definitions: Sequence[ModelDefinition], workers: int | None = None, cache: str = "") -> None:
         bundles = [PocketsphinxBundle.open(definition) for definition in definitions]
         self.models = tuple(_model(bundle) for bundle in bundles)
         self._pool = WorkerPool(_WORKER, [str(each.path.parent / "model.yaml") for each in definitions], workers)
+        self._language_models = LanguageModels(definitions, cache)
 
     async def start(self) -> None:
-        await self._pool.start()
+        await asyncio.gather(self._pool.start(), self._language_models.start())
 
     async def open(self, config: SessionConfig) -> tuple[PocketsphinxSession, list[Event]]:
         session = PocketsphinxSession(self._pool.session())
@@ -45,6 +50,12 @@ class PocketsphinxEngine:
         except BaseException:
             await session.close()
             raise
+
+    def built(self, model: str, grammar: PhraseGrammar) -> LanguageModel | None:
+        return self._language_models.find(model, grammar)
+
+    def build(self, model: str, grammar: PhraseGrammar) -> asyncio.Future[LanguageModel]:
+        return self._language_models.build(model, grammar)
 
     def check(self) -> None:
         if not self._pool.stats():
@@ -55,7 +66,7 @@ class PocketsphinxEngine:
         return self._pool.stats()
 
     async def close(self) -> None:
-        await self._pool.close()
+        await asyncio.gather(self._pool.close(), self._language_models.close())
 
 
 class PocketsphinxSession:
@@ -78,6 +89,9 @@ class PocketsphinxSession:
 
     async def update_biasing(self, phrases: tuple[Phrase, ...]) -> list[Event]:
         return await self._ask(messages.pack_phrases(phrases))
+
+    async def adopt(self, model: LanguageModel) -> list[Event]:
+        return await self._ask(messages.pack_language_model(model))
 
     async def finish(self) -> list[Event]:
         return await self._ask(messages.FINISH)

@@ -6,28 +6,35 @@ Started by the pool in `pocketsphinx.py`. Holds the decoders of all its models, 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from services.asr import messages
 from services.asr.engines.bundles import PocketsphinxBundle
+from services.asr.engines.language_models import DICTIONARY, MODEL
 from services.asr.engines.pocketsphinx_decoder import PocketsphinxDecoder
 from services.asr.engines.silero import SileroDetector
 from services.asr.events import BiasingReport, Event, SessionStats
+from services.asr.grammar import LanguageModel
 from services.asr.requests import Phrase, SessionConfig
 from services.asr.transcriber import Decoder, Transcriber
-from services.runtime.errors import FailedPrecondition, InvalidInput
+from services.runtime.errors import FailedPrecondition, InvalidInput, Unavailable
 from services.runtime.inference import read_definition
 from services.runtime.worker_process import serve
 
 _KEPT_DECODERS = 4  # idle, per model: 12 MB each with the commands model, 96 MB with the dictation model
+_KEPT_ADAPTED = 2  # of those with a language model of their own
+_KEPT_LANGUAGE_MODELS = 6  # per worker, the latest used; a decoder for one is made in 25 ms
 
 
 class Decoders:
     """One model's decoders in this process; as many as people have spoken at once."""
 
-    def __init__(self, bundle: PocketsphinxBundle) -> None:
+    def __init__(self, bundle: PocketsphinxBundle, kept: int = _KEPT_DECODERS) -> None:
         self._bundle = bundle
+        self._kept = kept
         self._idle = [PocketsphinxDecoder(bundle)]
 
     def acquire(self) -> PocketsphinxDecoder:
@@ -36,8 +43,16 @@ class Decoders:
     def release(self, decoder: Decoder) -> None:
         assert isinstance(decoder, PocketsphinxDecoder)
         decoder.phrases = ()
-        if len(self._idle) < _KEPT_DECODERS:
+        if len(self._idle) < self._kept:
             self._idle.append(decoder)
+
+    def adapted(self, model: LanguageModel) -> Decoders:
+        """Decoders of the same sounds with another language model. Raises Unavailable when it is gone."""
+        folder = Path(model.folder)
+        bundle = replace(self._bundle, language_model=folder / MODEL, dictionary=folder / DICTIONARY)
+        if not (bundle.language_model.exists() and bundle.dictionary.exists()):
+            raise Unavailable("the language model is gone", reason="LANGUAGE_MODEL_GONE", retry_after=0.1)
+        return Decoders(bundle, _KEPT_ADAPTED)
 
     def report(self, phrases: Sequence[Phrase]) -> BiasingReport:
         decoder = self.acquire()
@@ -50,18 +65,24 @@ class _Session:
     """One session; lends its transcriber decoders that expect its phrases (`transcriber.DecoderPool`)."""
 
     def __init__(self, config: SessionConfig, decoders: Decoders) -> None:
-        self._decoders = decoders
+        self._decoders = self._lender = decoders
         self._phrases = config.phrases
         self.cpu_seconds = 0.0
         self.transcriber = Transcriber(config, SileroDetector(), self)
 
     def acquire(self) -> PocketsphinxDecoder:
-        decoder = self._decoders.acquire()
+        self._lender = self._decoders
+        decoder = self._lender.acquire()
         decoder.phrases = self._phrases
         return decoder
 
     def release(self, decoder: Decoder) -> None:
-        self._decoders.release(decoder)
+        self._lender.release(decoder)
+
+    def adopt(self, decoders: Decoders) -> list[Event]:
+        """From the next utterance on."""
+        self._decoders = decoders
+        return []
 
     def expect(self, phrases: tuple[Phrase, ...]) -> list[Event]:
         self._phrases = phrases
@@ -74,7 +95,9 @@ class PocketsphinxHandler:
     def __init__(self, definitions: Sequence[str]) -> None:
         bundles = [PocketsphinxBundle.open(read_definition(Path(path))) for path in definitions]
         self._decoders = {bundle.definition.id: Decoders(bundle) for bundle in bundles}
+        self._adapted: OrderedDict[tuple[str, str], Decoders] = OrderedDict()
         self._sessions: dict[int, _Session] = {}
+        self._models: dict[int, str] = {}
         SileroDetector()  # reads its weights now
 
     def open(self, session: int) -> None:
@@ -85,6 +108,9 @@ class PocketsphinxHandler:
         begin = time.process_time()
         if kind == messages.CONFIG:
             events = self._configure(session, messages.unpack_config(body))
+        elif kind == messages.LANGUAGE_MODEL:
+            adapted = self._adapt(self._models[session], messages.unpack_language_model(body))
+            events = self._sessions[session].adopt(adapted)
         else:
             events = self._ask(self._sessions[session], kind, body)
         state = self._sessions[session]
@@ -94,6 +120,7 @@ class PocketsphinxHandler:
         return messages.pack_events(events)
 
     def close(self, session: int) -> None:
+        self._models.pop(session, None)
         state = self._sessions.pop(session, None)
         if state is not None:
             state.transcriber.close()
@@ -102,8 +129,20 @@ class PocketsphinxHandler:
         decoders = self._decoders.get(config.model)
         if decoders is None:
             raise FailedPrecondition(f"the model {config.model} is not loaded here", reason="MODEL_MISSING")
+        if config.language_model is not None:
+            decoders = self._adapt(config.model, config.language_model)
+        self._models[session] = config.model
         self._sessions[session] = _Session(config, decoders)
         return [decoders.report(config.phrases)] if config.phrases else []
+
+    def _adapt(self, model: str, language_model: LanguageModel) -> Decoders:
+        key = (model, language_model.key)
+        if key not in self._adapted:
+            self._adapted[key] = self._decoders[model].adapted(language_model)
+            if len(self._adapted) > _KEPT_LANGUAGE_MODELS:
+                self._adapted.popitem(last=False)
+        self._adapted.move_to_end(key)
+        return self._adapted[key]
 
     @staticmethod
     def _ask(state: _Session, kind: bytes, body: bytes) -> list[Event]:

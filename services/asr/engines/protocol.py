@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
 from services.asr.events import Event
+from services.asr.grammar import LanguageModel, PhraseGrammar
 from services.asr.requests import EndpointingUpdate, Phrase, SessionConfig
 
 
@@ -41,6 +43,10 @@ class EngineSession(Protocol):
 
     async def update_biasing(self, phrases: tuple[Phrase, ...]) -> list[Event]: ...
 
+    async def adopt(self, model: LanguageModel) -> list[Event]:
+        """Hears with this language model from the next utterance on. Raises Unavailable when it is gone."""
+        ...
+
     async def finish(self) -> list[Event]:
         """The audio is over: last events, at last `SessionStats`."""
         ...
@@ -63,6 +69,18 @@ class Engine(Protocol):
 
     async def open(self, config: SessionConfig) -> tuple[EngineSession, list[Event]]:
         """A session, and what there is to tell at once (the biasing report)."""
+        ...
+
+    def built(self, model: str, grammar: PhraseGrammar) -> LanguageModel | None:
+        """The language model of a grammar over a model, if it is there."""
+        ...
+
+    def build(self, model: str, grammar: PhraseGrammar) -> asyncio.Future[LanguageModel]:
+        """The build of it, shared by all who wait for it: not to be cancelled.
+
+        Raises Overloaded. The future raises InvalidInput when nothing but phrases is asked for and none can be heard,
+        FailedPrecondition when the model cannot be mixed, Unavailable.
+        """
         ...
 
     def check(self) -> None:

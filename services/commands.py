@@ -25,7 +25,7 @@ from antiphon.client import CapabilityClient
 from antiphon.errors import AntiphonApiError
 from antiphon.types.v1 import capability_pb2
 from services.registry import CAPABILITIES, DEFAULT_POOLS
-from services.runs import Run, State, find, running
+from services.runs import Run, State, find, running, state_folder
 from services.runtime.deployment import RayPlatform
 from services.runtime.errors import AntiphonError, FailedPrecondition, NotFound, Unavailable
 from services.runtime.platform import PlatformSettings, PoolSettings, read
@@ -64,7 +64,10 @@ def _up_parser() -> argparse.ArgumentParser:
         "  antiphon up --detach                 the same in the background; antiphon down stops it\n"
         "  antiphon up --services asr,nlu       two capabilities alone\n"
         "  antiphon up --config platform.yaml   pools, limits, keys and TLS from a file\n"
-        "  antiphon up --engine grpc            one process without Ray, for development",
+        "  antiphon up --engine grpc            one process without Ray, for development\n"
+        "\n"
+        "Lists, alarms, registered skills and voices are kept in $ANTIPHON_STATE_DIR, else in\n"
+        "$XDG_STATE_HOME/antiphon/PORT (~/.local/state/antiphon/PORT).",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--detach", action="store_true", help="return when it serves, and leave it running")
@@ -91,6 +94,8 @@ def _settings(options: argparse.Namespace) -> PlatformSettings:
         settings = replace(settings, pool_port=options.pool_port)
     if not settings.port:
         raise FailedPrecondition("port: the front door needs a port of its own", reason="SETTINGS_INVALID")
+    if not settings.state_dir:
+        settings = replace(settings, state_dir=str(state_folder() / str(settings.port)))
     return replace(settings, pools=_chosen(settings.pools, options.services))
 
 
@@ -113,6 +118,8 @@ def _serve(settings: PlatformSettings, engine: str) -> int:
     with run.claim(), Terminal(run.log) as terminal:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         try:
+            # It holds what people have said to their lists: nobody else's business.
+            Path(settings.state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
             (_serve_ray if engine == "ray" else _serve_grpc)(settings, run, terminal)
         except AntiphonError as error:
             if error.reason != "CANCELLED":

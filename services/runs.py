@@ -175,6 +175,16 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
+def state_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where this user's platforms keep what outlives them: lists, alarms, registered skills, voices.
+
+    Below $XDG_STATE_HOME, else ~/.local/state (XDG Base Directory Specification).
+    """
+    environment = os.environ if environment is None else environment
+    named = environment.get("XDG_STATE_HOME", "")
+    return (Path(named) if named.startswith("/") else Path.home() / ".local" / "state") / "antiphon"
+
+
 def runs_folder(environment: Mapping[str, str] | None = None) -> Path:
     """The folder of this user's platforms, made if it is not there: below $XDG_RUNTIME_DIR, else the temporary folder.
 

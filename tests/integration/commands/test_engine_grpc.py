@@ -33,6 +33,7 @@ def antiphon(tmp_path: Path, port: str) -> Iterator[Antiphon]:
     environment = {
         **os.environ,
         "XDG_RUNTIME_DIR": str(tmp_path / "run"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
         "ANTIPHON_TARGET": f"127.0.0.1:{port}",
         "ANTIPHON_PORT": port,
         "ANTIPHON_POOL_PORT": "0",

@@ -51,6 +51,7 @@ class Machine:
             **os.environ,
             "TMPDIR": str(self.temporary),
             "XDG_RUNTIME_DIR": str(self.run),
+            "XDG_STATE_HOME": str(folder / "state"),
             "ANTIPHON_TARGET": f"127.0.0.1:{self.port}",
         }
 

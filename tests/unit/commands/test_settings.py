@@ -56,3 +56,11 @@ def test_what_is_wrong_is_named(given: dict[str, object], named: str) -> None:
     given = {key: Path(value) if key == "config" else value for key, value in given.items()}  # type: ignore[arg-type]
     with pytest.raises(FailedPrecondition, match=named):
         commands._settings(options(**given))
+
+
+def test_what_must_last_is_kept_per_user_and_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert commands._settings(options(port=9100)).state_dir == str(tmp_path / "antiphon" / "9100")
+    monkeypatch.setenv("ANTIPHON_STATE_DIR", "/srv/antiphon")
+    assert commands._settings(options(port=9100)).state_dir == "/srv/antiphon"
+    assert not list(tmp_path.iterdir())

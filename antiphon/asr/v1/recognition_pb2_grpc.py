@@ -52,7 +52,7 @@ class SpeechRecognitionServiceServicer:
     """
 
     def Recognize(self, request, context):
-        """Recognizes one short recording (at most 60 s and `limits.max_message_bytes`).
+        """Recognizes one short recording (at most 60 s and `limits.max_message_bytes`), raw or as a WAV or FLAC file.
 
         Errors: INVALID_ARGUMENT (format, empty or odd audio, too long, compute budget out of range); FAILED_PRECONDITION
         (no model for any of the languages, or not the model asked for); RESOURCE_EXHAUSTED with RetryInfo (no free

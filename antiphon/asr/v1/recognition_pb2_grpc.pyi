@@ -17,7 +17,7 @@ class SpeechRecognitionServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recognize: _aio.UnaryUnaryMultiCallable[_recognition_pb2.RecognizeRequest, _recognition_pb2.RecognizeResponse]
-    """Recognizes one short recording (at most 60 s and `limits.max_message_bytes`).
+    """Recognizes one short recording (at most 60 s and `limits.max_message_bytes`), raw or as a WAV or FLAC file.
 
     Errors: INVALID_ARGUMENT (format, empty or odd audio, too long, compute budget out of range); FAILED_PRECONDITION
     (no model for any of the languages, or not the model asked for); RESOURCE_EXHAUSTED with RetryInfo (no free
@@ -44,7 +44,7 @@ class SpeechRecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recognition_pb2.RecognizeRequest,
         context: _aio.ServicerContext[_recognition_pb2.RecognizeRequest, _abc.Awaitable[_recognition_pb2.RecognizeResponse]],
     ) -> _abc.Awaitable[_recognition_pb2.RecognizeResponse]:
-        """Recognizes one short recording (at most 60 s and `limits.max_message_bytes`).
+        """Recognizes one short recording (at most 60 s and `limits.max_message_bytes`), raw or as a WAV or FLAC file.
 
         Errors: INVALID_ARGUMENT (format, empty or odd audio, too long, compute budget out of range); FAILED_PRECONDITION
         (no model for any of the languages, or not the model asked for); RESOURCE_EXHAUSTED with RetryInfo (no free

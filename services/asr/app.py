@@ -21,6 +21,8 @@ _ENCODINGS = (
     audio_pb2.AUDIO_ENCODING_LINEAR16,
     audio_pb2.AUDIO_ENCODING_MULAW,
     audio_pb2.AUDIO_ENCODING_ALAW,
+    audio_pb2.AUDIO_ENCODING_WAV,  # these two in Recognize only
+    audio_pb2.AUDIO_ENCODING_FLAC,
 )
 _FEATURES = (
     "biasing.phrases",

@@ -22,11 +22,13 @@ from services.asr.events import (
     UnmatchedPhrase,
 )
 from services.asr.grammar import GrammarClass, PhraseGrammar
+from services.asr.recordings import Container
 from services.asr.requests import Endpointing, EndpointingUpdate, Phrase, SessionConfig
 from services.runtime.audio import AudioFormat
 from services.runtime.errors import FailedPrecondition, InvalidInput
 
 _ENCODING = "AUDIO_ENCODING_"
+_CONTAINERS = {audio_pb2.AUDIO_ENCODING_WAV: Container.WAV, audio_pb2.AUDIO_ENCODING_FLAC: Container.FLAC}
 
 
 def duration(seconds: float) -> Duration:
@@ -38,13 +40,18 @@ def duration(seconds: float) -> Duration:
 # Requests
 
 
-def session_config(config: pb.RecognitionConfig, model: str, defaults: Endpointing) -> SessionConfig:
-    """Raises InvalidInput for values out of range, FailedPrecondition for what no engine here does."""
+def session_config(
+    config: pb.RecognitionConfig, model: str, defaults: Endpointing, source: AudioFormat | None = None
+) -> SessionConfig:
+    """Raises InvalidInput for values out of range, FailedPrecondition for what no engine here does.
+
+    `source` is the format of the audio where it is not the one that the config names (a file was read).
+    """
     options = config.options
     _check_served(options)
     return SessionConfig(
         model=model,
-        format=audio_format(config.format),
+        format=source or audio_format(config.format),
         max_alternatives=options.max_alternatives or 1,
         interim=options.interim_results,
         words=options.words,
@@ -58,6 +65,11 @@ def audio_format(given: audio_pb2.AudioFormat) -> AudioFormat:
     known = given.encoding in audio_pb2.AudioEncoding.values()
     encoding = audio_pb2.AudioEncoding.Name(given.encoding).removeprefix(_ENCODING) if known else "unknown"
     return AudioFormat.parse(encoding, given.sample_rate_hertz, given.channel_count, field="config.format")
+
+
+def container(given: audio_pb2.AudioFormat) -> Container | None:
+    """The kind of file that a recording is; None for raw audio. A rate, if one is given, does not matter."""
+    return _CONTAINERS.get(given.encoding)
 
 
 def endpointing_update(given: speech_pb2.EndpointingConfig) -> EndpointingUpdate:

@@ -14,7 +14,9 @@ from contextlib import aclosing
 from antiphon.asr.v1 import recognition_pb2 as pb
 from antiphon.types.v1 import provenance_pb2, session_pb2
 from services.asr.conversion import (
+    audio_format,
     biasing_report,
+    container,
     duration,
     endpoint,
     endpointing_update,
@@ -30,7 +32,9 @@ from services.asr.conversion import (
 from services.asr.events import BiasingReport, Endpoint, Event, Final, GrammarReport, Partial, SpeechActivity
 from services.asr.grammar import PhraseGrammar
 from services.asr.recognizer import Recognizer, RecognizerSession, Selection
+from services.asr.recordings import read_recording
 from services.runtime.admission import Limits
+from services.runtime.audio import AudioFormat
 from services.runtime.calls import Call
 from services.runtime.errors import InvalidInput, NotFound
 
@@ -57,11 +61,12 @@ class SpeechRecognitionServicer:
 
     async def Recognize(self, request: pb.RecognizeRequest, call: Call) -> pb.RecognizeResponse:
         selection = self._select(request.config)
-        config = session_config(request.config, selection.model.id, self._recognizer.endpointing)
         if not request.audio:
             raise InvalidInput("there is no audio", reason="NO_AUDIO", field="audio")
+        source, audio = await self._recording(request)
+        config = session_config(request.config, selection.model.id, self._recognizer.endpointing, source)
         phrase_grammar = await self._grammar(request.config.options)
-        events, stats = await self._recognizer.transcribe(config, request.audio, phrase_grammar)
+        events, stats = await self._recognizer.transcribe(config, audio, phrase_grammar)
         models = [self._provenance(selection)]
         results = [result(event, selection.locale, models) for event in events if isinstance(event, Final)]
         reports = [event for event in events if isinstance(event, BiasingReport)]
@@ -72,7 +77,7 @@ class SpeechRecognitionServicer:
             biasing_report=biasing_report(reports[0] if reports else None, unknown) if reports or unknown else None,
             grammar_report=grammar_report(adopted) if adopted else None,
             stats=pb.RecognitionStats(
-                audio_duration=duration(config.format.seconds(len(request.audio))),
+                audio_duration=duration(config.format.seconds(len(audio))),
                 speech_duration=duration(stats.speech_seconds),
                 cpu_time=duration(stats.cpu_seconds),
                 utterance_count=len(results),
@@ -105,6 +110,13 @@ class SpeechRecognitionServicer:
 
     def _select(self, config: pb.RecognitionConfig) -> Selection:
         return self._recognizer.select(config.language_codes, config.options.model)
+
+    async def _recording(self, request: pb.RecognizeRequest) -> tuple[AudioFormat, bytes]:
+        """The format and the bytes of raw audio."""
+        kind = container(request.config.format)
+        if kind is None:
+            return audio_format(request.config.format), request.audio
+        return await asyncio.to_thread(read_recording, request.audio, kind, self._recognizer.settings.max_recording)
 
     async def _grammar(self, options: pb.RecognitionOptions) -> PhraseGrammar | None:
         """The grammar of a request; the latest are kept, for most sessions bring the same."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Iterable
 
@@ -10,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 import pytest_asyncio
+import soundfile
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
@@ -17,7 +19,7 @@ from antiphon.asr.v1 import recognition_pb2 as pb
 from antiphon.asr.v1 import recognition_pb2_grpc as pb_grpc
 from antiphon.types.v1 import audio_pb2, capability_pb2, capability_pb2_grpc, speech_pb2
 from services.asr.app import SPEC
-from services.runtime.audio import Pcm, encode_mulaw
+from services.runtime.audio import AudioFormat, Encoding, Pcm, PcmEncoder, encode_mulaw
 from services.runtime.platform import PlatformSettings, PoolSettings
 from services.runtime.server import GrpcPlatform
 from tests.fixtures.synthetic_speech import quiet, spoken
@@ -223,6 +225,43 @@ async def test_recognize_a_recording(stub: Stub) -> None:
     assert seconds(response.stats.audio_duration) == pytest.approx(pcm.size / 16_000)
 
 
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000])
+async def test_any_rate_in_streams(stub: Stub, rate_hz: int) -> None:
+    source = AudioFormat(Encoding.LINEAR16, rate_hz)
+    encoder = PcmEncoder(source, 16_000)
+    data = encoder.feed(spoken("what is twelve times nine")) + encoder.finish()
+    asked = recognition(endpointing=continuous())
+    asked.format.sample_rate_hertz = rate_hz
+    first = Request(config=pb.StreamingRecognitionConfig(config=asked))
+    pieces = [Request(audio=data[at : at + 3_000]) for at in range(0, len(data), 3_000)]
+    responses = await run(stub, [first, *pieces, END])
+    texts = [result.alternatives[0].spoken_text for result in finals(responses)]
+    assert texts == ["what is twelve times nine"]
+    assert seconds(responses[-1].stats.audio_duration) == pytest.approx(len(data) / 2 / rate_hz)
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("WAV", "WAV"), ("FLAC", "FLAC")])
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100])
+async def test_recognize_a_file(stub: Stub, encoding: str, name: str, rate_hz: int) -> None:
+    encoder = PcmEncoder(AudioFormat(Encoding.LINEAR16, rate_hz), 16_000)
+    pcm = np.frombuffer(encoder.feed(spoken(TOKYO)) + encoder.finish(), "<i2")
+    out = io.BytesIO()
+    soundfile.write(out, pcm, rate_hz, format=name)
+    asked = recognition()
+    asked.format.CopyFrom(audio_pb2.AudioFormat(encoding=audio_pb2.AudioEncoding.Value(f"AUDIO_ENCODING_{encoding}")))
+    response = await stub.Recognize(pb.RecognizeRequest(config=asked, audio=out.getvalue()))
+    assert [result.alternatives[0].spoken_text for result in response.results] == [TOKYO]
+    assert seconds(response.stats.audio_duration) == pytest.approx(pcm.size / rate_hz)
+
+
+async def test_a_file_that_is_none(stub: Stub) -> None:
+    asked = recognition()
+    asked.format.CopyFrom(audio_pb2.AudioFormat(encoding=audio_pb2.AUDIO_ENCODING_FLAC))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Recognize(pb.RecognizeRequest(config=asked, audio=b"fLaC" + bytes(2_000)))
+    assert (caught.value.code().name, reason(caught.value)) == ("INVALID_ARGUMENT", "AUDIO_UNREADABLE")
+
+
 async def test_cancelled_streams_leave_no_session_and_cost_nothing_more(stub: Stub) -> None:
     calls = [stub.StreamingRecognize() for _ in range(5)]
     for call in calls:
@@ -270,6 +309,11 @@ BAD_INPUT: list[tuple[list[Request], str, str]] = [
     ([config(), END], "INVALID_ARGUMENT", "NO_AUDIO"),
     ([config(), Request()], "INVALID_ARGUMENT", "MESSAGE_EMPTY"),
     ([config(), Request(control=pb.RecognitionControl())], "INVALID_ARGUMENT", "MESSAGE_EMPTY"),
+    (
+        [with_format(audio_pb2.AudioFormat(encoding=audio_pb2.AUDIO_ENCODING_WAV))],
+        "INVALID_ARGUMENT",
+        "UNSUPPORTED_ENCODING",
+    ),
     ([with_format(OPUS)], "INVALID_ARGUMENT", "UNSUPPORTED_ENCODING"),
     (
         [with_format(audio_pb2.AudioFormat(encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=4_000))],

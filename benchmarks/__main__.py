@@ -5,7 +5,18 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("hop", "sessions", "start", "recognition", "turns")
+NAMES = (
+    "hop",
+    "sessions",
+    "start",
+    "language_model",
+    "recognition",
+    "synthesis",
+    "turns",
+    "questions",
+    "coffee",
+    "wake",
+)
 
 
 def main(arguments: list[str]) -> None:

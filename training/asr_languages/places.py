@@ -48,8 +48,9 @@ _OWN_FAMOUS = {
 }
 _OWN = {
     "en": "houston, dallas, miami, atlanta, las vegas, philadelphia, hamburg, frankfurt, cologne, milan, venice, "
-    "naples, florence, barcelona, seville, valencia, lyon, marseille, manchester, edinburgh, glasgow, geneva, montreal, "
-    "osaka, kyoto, rio de janeiro, cape town, wellington, saint petersburg, krakow, california, texas, florida, hawaii",
+    "naples, florence, barcelona, seville, valencia, lyon, marseille, manchester, edinburgh, glasgow, geneva, "
+    "montreal, osaka, kyoto, rio de janeiro, cape town, wellington, saint petersburg, krakow, california, "
+    "texas, florida, hawaii",
     "de": "houston, dallas, miami, atlanta, las vegas, stuttgart, düsseldorf, leipzig, dresden, hannover, bremen, "
     "nürnberg, salzburg, graz, innsbruck, bern, basel, genf, venedig, neapel, florenz, turin, sevilla, valencia, lyon, "
     "marseille, nizza, straßburg, rotterdam, manchester, edinburgh, montreal, osaka, kyoto, rio de janeiro, kapstadt, "

@@ -7,6 +7,7 @@ function turned around. A phrase is a tuple of tokens as `text.tokenise` makes t
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,7 +20,8 @@ class NumberWords:
     """The number words of one language.
 
     `joiners` may stand between the parts of a number, `points` before decimals, `scales` are thousands and up;
-    `compounds` are scales written into one word with what they scale ("zweitausend"), longest first.
+    `compounds` are scales written into one word with what they scale ("zweitausend"), longest first; so is `glued_half`
+    ("zweieinhalb"), and `one_and_a_half` are words of their own for that ("anderthalb").
     """
 
     spell: Callable[[int], Iterator[str]]
@@ -30,16 +32,26 @@ class NumberWords:
     comma_is_decimal: bool
     compounds: tuple[str, ...] = ()
     zeros: frozenset[str] = field(default_factory=frozenset)
+    glued_half: str = ""
+    one_and_a_half: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache
 def phrases(language: str) -> Mapping[Phrase, int]:
-    """Every phrase of a language for the numbers below 1,000; `language` is a key of `WORDS`."""
+    """Every phrase of a language for the numbers below 1,000; `language` is a key of `WORDS`.
+
+    With accents and without: people type "dieciseis".
+    """
     table: dict[Phrase, int] = {}
     for number in range(1000):
         for spoken in WORDS[language].spell(number):
-            table.setdefault(tuple(spoken.replace("-", " ").split()), number)
+            for written in (spoken, _without_accents(spoken)):
+                table.setdefault(tuple(written.replace("-", " ").split()), number)
     return table
+
+
+def _without_accents(text: str) -> str:
+    return "".join(part for part in unicodedata.normalize("NFD", text) if not unicodedata.combining(part))
 
 
 _EN_ONES = (
@@ -223,6 +235,8 @@ WORDS: Mapping[str, NumberWords] = {
         halves={("einhalb",): "0.5", ("und", "ein", "halb"): "0.5", ("dreiviertel",): "0.75"},
         comma_is_decimal=True,
         compounds=("tausend",),
+        glued_half="einhalb",
+        one_and_a_half={"anderthalb": "1.5"},
     ),
     "fr": NumberWords(
         spell=_french,
@@ -234,7 +248,7 @@ WORDS: Mapping[str, NumberWords] = {
     ),
     "es": NumberWords(
         spell=_spanish,
-        scales={"mil": 10**3, "millón": 10**6, "millones": 10**6},
+        scales={"mil": 10**3, "millón": 10**6, "millon": 10**6, "millones": 10**6},
         joiners=frozenset({"y"}),
         points=frozenset({"coma", "punto"}),
         halves={("y", "medio"): "0.5", ("y", "media"): "0.5"},

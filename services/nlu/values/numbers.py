@@ -27,18 +27,19 @@ class Number:
     end: int
 
 
-def read_number(tokens: Sequence[Token], start: int, language: str) -> Number | None:
+def read_number(tokens: Sequence[Token], start: int, language: str, *, halves: bool = True) -> Number | None:
     """The longest number that starts at token `start`, or None.
 
     Args:
         language: primary subtag ("de"); a language without number words reads digits only, in English notation.
+        halves: read "and a half" with it; a clock does so itself ("siete y media" is half past seven).
     """
     words = WORDS.get(language)
     found = _digits(tokens[start].norm, words) if start < len(tokens) else None
     if found is not None:
         scaled = _scale(tokens, start + 1, words)
         return Number(found * scaled[0], scaled[1])
-    return _Reader(tokens, words, phrases(language)).read(start) if words else None
+    return _Reader(tokens, words, phrases(language)).read(start, halves=halves) if words else None
 
 
 def _digits(text: str, words: NumberWords | None) -> Decimal | None:
@@ -86,7 +87,9 @@ class _Reader:
         self._words = words
         self._phrases = table
 
-    def read(self, start: int) -> Number | None:
+    def read(self, start: int, *, halves: bool) -> Number | None:
+        if (glued := self._glued_half(start)) is not None:
+            return Number(glued, start + 1)
         whole = self._whole(start)
         value, at = whole if whole else (None, start)
         if decimals := self._decimals(at):
@@ -94,10 +97,20 @@ class _Reader:
             return Number(Decimal(f"{value or 0}.{digits}"), at)
         if value is None:
             return None
-        for phrase, added in self._words.halves.items():
+        for phrase, added in self._words.halves.items() if halves else ():
             if self._norms(at, len(phrase)) == phrase:
                 return Number(Decimal(value) + Decimal(added), at + len(phrase))
         return Number(Decimal(value), at)
+
+    def _glued_half(self, start: int) -> Decimal | None:
+        """ "zweieinhalb", "anderthalb"."""
+        norm, half = self._norm(start), self._words.glued_half
+        if fixed := self._words.one_and_a_half.get(norm):
+            return Decimal(fixed)
+        if not half or not norm.endswith(half) or norm == half:
+            return None
+        whole = self._phrases.get((norm.removesuffix(half),))
+        return None if whole is None else whole + Decimal("0.5")
 
     def _whole(self, start: int) -> tuple[int, int] | None:
         """Groups below 1,000, each with a smaller scale than the one before: "two million and five"."""

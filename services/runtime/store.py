@@ -8,12 +8,16 @@ so, so every entry expires. `store_sqlite.py` is the form for one node and the d
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from services.runtime.errors import Conflict, InvalidInput, QuotaExceeded
+from services.runtime.errors import AntiphonError, Conflict, InvalidInput, QuotaExceeded
+
+log = logging.getLogger(__name__)
 
 ABSENT: Final = 0
 """The version of a key that is not there: `put(..., expected=ABSENT)` creates and never overwrites."""
@@ -92,6 +96,16 @@ class SessionStore(Protocol):
 
     async def close(self) -> None:
         """Release what the store holds; calls after it raise Unavailable or are no-ops."""
+
+
+async def sweep_regularly(store: SessionStore, every: float = 60.0) -> None:
+    """Drop what has expired every `every` seconds, for ever; a store that is away is tried again."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await store.sweep()
+        except AntiphonError as error:
+            log.warning("expired state was not dropped: %s", error.reason)
 
 
 def version_conflict(key: str, expected: int, found: int) -> Conflict:

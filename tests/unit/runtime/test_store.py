@@ -20,8 +20,16 @@ from services.runtime.errors import (
     QuotaExceeded,
     Unavailable,
 )
-from services.runtime.store import ABSENT, REMEMBERED_TURNS, MemorySessionStore, SessionStore, StoreLimits
+from services.runtime.store import (
+    ABSENT,
+    REMEMBERED_TURNS,
+    MemorySessionStore,
+    SessionStore,
+    StoreLimits,
+    sweep_regularly,
+)
 from services.runtime.store_sqlite import SqliteSessionStore
+from tests.fakes.virtual_time import run as run_virtually
 
 pytestmark = pytest.mark.unit
 
@@ -284,6 +292,7 @@ import asyncio, sys
 from pathlib import Path
 from services.runtime.errors import Conflict
 from services.runtime.store_sqlite import SqliteSessionStore
+from tests.fakes.virtual_time import run as run_virtually
 
 async def main() -> None:
     store = await SqliteSessionStore.open(Path(sys.argv[1]), busy_timeout=20)
@@ -315,3 +324,27 @@ def test_processes_share_the_file(tmp_path: Path) -> None:
         return int(found.value)
 
     assert asyncio.run(count()) == 120
+
+
+class AwayAtFirst(MemorySessionStore):
+    """Cannot be reached at its first sweep."""
+
+    swept = 0
+
+    async def sweep(self) -> int:
+        self.swept += 1
+        if self.swept == 1:
+            raise Unavailable("away", reason="STORE_GONE")
+        return await super().sweep()
+
+
+def test_what_has_expired_is_dropped_without_being_asked_for() -> None:
+    async def scenario() -> int:
+        store = AwayAtFirst(now=asyncio.get_running_loop().time)
+        await store.put("acme", "key", b"value", ttl=30.0)
+        sweeping = asyncio.create_task(sweep_regularly(store, every=60.0))
+        await asyncio.sleep(130.0)
+        sweeping.cancel()
+        return sum(map(len, store._entries.values()))
+
+    assert run_virtually(scenario()) == 0

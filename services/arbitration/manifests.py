@@ -26,6 +26,8 @@ MAX_PHRASES: Final = 2_000
 MAX_PHRASE: Final = 300
 MAX_LOCALES: Final = 200
 MAX_CATALOGUE: Final = 10_000
+MAX_BYTES: Final = 4_000_000
+"""Of the whole manifest, as the contract serialises it: what a message of the platform holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,8 @@ def _phrases(path: str, intent: IntentSpec) -> Iterator[Problem]:
 
 
 def _catalogues(manifest: Manifest) -> Iterator[Problem]:
+    if len(manifest.wire) > MAX_BYTES:
+        yield Problem("manifest", f"at most {MAX_BYTES} bytes")
     for name, entries in manifest.catalogues.items():
         if not SLOT_NAME.fullmatch(name) or entries > MAX_CATALOGUE:
             yield Problem(f"catalogues[{name}]", f"a lower-case name with at most {MAX_CATALOGUE} entries")

@@ -26,7 +26,7 @@ from services.arbitration.desk import Desk
 from services.arbitration.explanations import Explanations
 from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.judging import Judge
-from services.arbitration.manifests import Manifest
+from services.arbitration.manifests import MAX_BYTES, Manifest
 from services.arbitration.memory import SessionKeeper
 from services.arbitration.ports import Ports
 from services.arbitration.registrations import Registrations
@@ -39,10 +39,14 @@ from services.arbitration.turn import House
 from services.runtime.admission import Limits
 from services.runtime.errors import AntiphonError, Unavailable
 from services.runtime.spec import Runtime
-from services.runtime.store import MemorySessionStore, SessionStore, sweep_regularly
+from services.runtime.store import MemorySessionStore, SessionStore, StoreLimits, sweep_regularly
 from services.runtime.store_sqlite import SqliteSessionStore
 
 log = logging.getLogger(__name__)
+
+
+_LIMITS = StoreLimits(max_value_bytes=MAX_BYTES)
+"""The largest value is the manifest of a registered skill."""
 
 
 @dataclass
@@ -177,7 +181,7 @@ def _read_manifest(wire: bytes) -> Manifest:
 
 async def _store(state_dir: str) -> SessionStore:
     if not state_dir:
-        return MemorySessionStore()
+        return MemorySessionStore(_LIMITS)
     folder = Path(state_dir)
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    return await SqliteSessionStore.open(folder / "sessions.sqlite3")
+    return await SqliteSessionStore.open(folder / "sessions.sqlite3", limits=_LIMITS)

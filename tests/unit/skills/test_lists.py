@@ -222,7 +222,8 @@ def test_a_thing_to_do_is_not_split(ada: Ada) -> None:
     ("language", "asked", "kept"),
     [
         ("en", "egg", "eggs"), ("de", "die Birne", "Birnen"), ("es", "el tomate", "tomates"),
-        ("fr", "les pommes", "une pomme"), ("it", "la mela", "mele"), ("en", "cafe", "café"), ("fr", "l'huile", "de l'huile"),
+        ("fr", "les pommes", "une pomme"), ("it", "la mela", "mele"), ("en", "cafe", "café"),
+        ("fr", "l'huile", "de l'huile"),
     ],
 )  # fmt: skip
 def test_things_are_found_in_their_other_forms(language: str, asked: str, kept: str) -> None:

@@ -129,8 +129,8 @@ async def alone(engine: EspeakEngine, synthesizer: Synthesizer, runs: int) -> No
         found = [await streamed(synthesizer, f"{sentence} {sentence}", language) for _ in range(max(2, runs // 10))]
         first, after, before = zip(*found, strict=True)
         print(
-            f"  streamed text, {language:6} first audio {percentiles(first)} after the first word, {percentiles(after)} "
-            f"after its sentence, {statistics.median(before):.2f} s before the text ended"
+            f"  streamed text, {language:6} first audio {percentiles(first)} after the first word, "
+            f"{percentiles(after)} after its sentence, {statistics.median(before):.2f} s before the text ended"
         )
 
 

@@ -8,6 +8,7 @@ rules speak for which type and how far they are to be trusted.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.nlu.text import MAX_TOKENS, Token
+from services.nlu.text import MAX_TOKENS, Token, tokenise
 from services.nlu.understanding import Situation, Value
 from services.nlu.values.amounts import Amounts, Durations, Monies, Quantities, Span, Truths
 from services.nlu.values.arithmetic import read_expression
@@ -138,6 +139,20 @@ class Finder:
                 if words.ends[end] == len(tokens) and (values := self._values(value_type, value)):
                     return values
         return ()
+
+    def length_of(self, rule: str, tokens: Sequence[Token]) -> int:
+        """How many tokens a rule of words ("opener", "filler") takes at the beginning; 0 if none."""
+        words, parser = self._parser(tuple(tokens[:MAX_TOKENS]))
+        ends = [words.ends[end] for _, end in parser.read(rule, 0)] if parser else []
+        return max(ends, default=0)
+
+    def all_of(self, rule: str, tokens: Sequence[Token]) -> bool:
+        """Whether the tokens are nothing but such words."""
+        return 0 < len(tokens) <= MAX_TOKENS and self.length_of(rule, tokens) == len(tokens)
+
+    def tokens(self, text: str) -> tuple[Token, ...]:
+        """Another text of the same request as tokens."""
+        return tokenise(unicodedata.normalize("NFC", text))
 
     def _ruled(self, value_type: str, tokens: tuple[Token, ...]) -> list[Found]:
         words, parser = self._parser(tokens)

@@ -1,0 +1,1 @@
+"""Small talk: what an assistant says of itself, and a little company."""

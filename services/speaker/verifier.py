@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from services.runtime.audio import Pcm
 from services.runtime.errors import FailedPrecondition, InvalidInput
+from services.runtime.language import canonical
 from services.speaker.features import RATE_HZ, VoiceFrames
 from services.speaker.profiles import MAX_VOICEPRINTS, Profile, ProfileStore, check_model
 from services.speaker.settings import SpeakerSettings
@@ -80,7 +81,7 @@ class Verifier:
         self._profiles = profiles
 
     def enrolment(self, tenant: str, request: EnrolRequest) -> Enrolment:
-        """Begin to enrol. Raises FailedPrecondition without consent, InvalidInput for a malformed name."""
+        """Begin to enrol. Raises FailedPrecondition without consent, InvalidInput for what is malformed."""
         check_consent(request.consent)
         if request.profile_id:
             check_profile_id(request.profile_id, "config.profile_id")
@@ -89,6 +90,16 @@ class Verifier:
                 raise InvalidInput(
                     f"{field} has at most 128 characters", reason="TEXT_TOO_LONG", field=f"config.{field}"
                 )
+            if not value.isprintable():
+                raise InvalidInput(
+                    f"{field} has no control characters", reason="TEXT_UNPRINTABLE", field=f"config.{field}"
+                )
+        if request.language:
+            canonical(request.language, field="config.language_code")
+        if request.extend and request.replace:
+            raise InvalidInput(
+                "a profile is extended or replaced, not both", reason="EXTEND_AND_REPLACE", field="config.extend"
+            )
         return Enrolment(self, self._profiles, tenant, request)
 
     async def comparison(self, tenant: str, request: CompareRequest) -> Comparison:

@@ -32,7 +32,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#antiphon/dialogue/v1/dialogue.proto\x12\x14\x61ntiphon.dialogue.v1\x1a\x1e\x61ntiphon/types/v1/answer.proto\x1a\x1f\x61ntiphon/types/v1/context.proto\x1a\"antiphon/types/v1/provenance.proto\x1a%antiphon/types/v1/understanding.proto\x1a\x1d\x61ntiphon/types/v1/value.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x04\n\x0eRespondRequest\x12\x35\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1e.antiphon.types.v1.TurnContextB\x04\xe2\x41\x01\x02\x12\x1b\n\rlanguage_code\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04text\x18\x03 \x01(\t\x12:\n\x0finterpretations\x18\x04 \x03(\x0b\x32!.antiphon.types.v1.Interpretation\x12\x31\n\tuser_acts\x18\x05 \x03(\x0b\x32\x1e.antiphon.types.v1.DialogueAct\x12\x36\n\x07purpose\x18\x06 \x01(\x0e\x32%.antiphon.dialogue.v1.ResponsePurpose\x12\x14\n\x0cskill_answer\x18\x07 \x01(\t\x12\x1d\n\x0fidempotency_key\x18\x08 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\tknowledge\x18\t \x01(\x0b\x32&.antiphon.dialogue.v1.KnowledgeOptions\x12\x1e\n\x16max_answer_code_points\x18\n \x01(\x05\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x32\n\x06skills\x18\x0c \x03(\x0b\x32\".antiphon.dialogue.v1.SkillInWords\x12\x0c\n\x04slot\x18\r \x01(\t\x12\x10\n\x08question\x18\x0e \x01(\t\"@\n\x0cSkillInWords\x12\x10\n\x08skill_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x65xamples\x18\x03 \x03(\t\"\x85\x01\n\x10KnowledgeOptions\x12\x13\n\x0b\x63ollections\x18\x01 \x03(\t\x12/\n\x08passages\x18\x02 \x03(\x0b\x32\x1d.antiphon.dialogue.v1.Passage\x12\x14\n\x0cmax_passages\x18\x03 \x01(\x05\x12\x15\n\rgrounded_only\x18\x04 \x01(\x08\"R\n\x07Passage\x12\x17\n\tsource_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05title\x18\x02 \x01(\t\x12\x12\n\x04text\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0b\n\x03uri\x18\x04 \x01(\t\"\xfa\x02\n\x0fRespondResponse\x12\x37\n\x0bsystem_acts\x18\x01 \x01(\x0b\x32 .antiphon.dialogue.v1.SystemActsH\x00\x12,\n\x04text\x18\x02 \x01(\x0b\x32\x1c.antiphon.types.v1.TextChunkH\x00\x12/\n\x08\x63itation\x18\x03 \x01(\x0b\x32\x1b.antiphon.types.v1.CitationH\x00\x12-\n\x07\x64isplay\x18\x04 \x01(\x0b\x32\x1a.antiphon.types.v1.DisplayH\x00\x12+\n\x06prompt\x18\x05 \x01(\x0b\x32\x19.antiphon.types.v1.PromptH\x00\x12\x37\n\x0bstate_delta\x18\x06 \x01(\x0b\x32 .antiphon.dialogue.v1.StateDeltaH\x00\x12\x31\n\x04\x64one\x18\x07 \x01(\x0b\x32!.antiphon.dialogue.v1.RespondDoneH\x00\x42\x07\n\x05\x65vent\":\n\nSystemActs\x12,\n\x04\x61\x63ts\x18\x01 \x03(\x0b\x32\x1e.antiphon.types.v1.DialogueAct\"c\n\nStateDelta\x12-\n\x07\x63hanged\x18\x01 \x03(\x0b\x32\x1c.antiphon.dialogue.v1.Belief\x12\x0f\n\x07removed\x18\x02 \x03(\t\x12\x15\n\rstate_version\x18\x03 \x01(\x03\"\xb1\x01\n\x0bRespondDone\x12\x32\n\x06models\x18\x01 \x03(\x0b\x32\".antiphon.types.v1.ModelProvenance\x12*\n\x07\x65lapsed\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rstate_version\x18\x03 \x01(\x03\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12\x19\n\x11\x65xpects_follow_up\x18\x05 \x01(\x08\"3\n\x17GetDialogueStateRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"N\n\x18GetDialogueStateResponse\x12\x32\n\x05state\x18\x01 \x01(\x0b\x32#.antiphon.dialogue.v1.DialogueState\"\xa0\x02\n\rDialogueState\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12-\n\x07\x62\x65liefs\x18\x03 \x03(\x0b\x32\x1c.antiphon.dialogue.v1.Belief\x12&\n\x05\x66ocus\x18\x04 \x03(\x0b\x32\x17.antiphon.types.v1.Slot\x12\x31\n\x0epending_prompt\x18\x05 \x01(\x0b\x32\x19.antiphon.types.v1.Prompt\x12/\n\npast_turns\x18\x06 \x03(\x0b\x32\x1b.antiphon.types.v1.PastTurn\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x01\n\x06\x42\x65lief\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\t\x12\x31\n\x06values\x18\x03 \x03(\x0b\x32!.antiphon.dialogue.v1.BeliefValue\x12\x32\n\x06source\x18\x04 \x01(\x0e\x32\".antiphon.dialogue.v1.BeliefSource\x12\x0f\n\x07turn_id\x18\x05 \x01(\t\"K\n\x0b\x42\x65liefValue\x12\'\n\x05value\x18\x01 \x01(\x0b\x32\x18.antiphon.types.v1.Value\x12\x13\n\x0bprobability\x18\x02 \x01(\x02*\xa6\x02\n\x0fResponsePurpose\x12 \n\x1cRESPONSE_PURPOSE_UNSPECIFIED\x10\x00\x12\x19\n\x15RESPONSE_PURPOSE_OPEN\x10\x01\x12\x1c\n\x18RESPONSE_PURPOSE_CONFIRM\x10\x02\x12\x1c\n\x18RESPONSE_PURPOSE_CLARIFY\x10\x03\x12 \n\x1cRESPONSE_PURPOSE_ELICIT_SLOT\x10\x04\x12\x1d\n\x19RESPONSE_PURPOSE_FALLBACK\x10\x05\x12\x1e\n\x1aRESPONSE_PURPOSE_APOLOGIZE\x10\x06\x12\x1a\n\x16RESPONSE_PURPOSE_TRACK\x10\x07\x12\x1d\n\x19RESPONSE_PURPOSE_PROGRESS\x10\x08*\x81\x01\n\x0c\x42\x65liefSource\x12\x1d\n\x19\x42\x45LIEF_SOURCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x42\x45LIEF_SOURCE_ONTOLOGY\x10\x01\x12\x1e\n\x1a\x42\x45LIEF_SOURCE_CONVERSATION\x10\x02\x12\x16\n\x12\x42\x45LIEF_SOURCE_RULE\x10\x03\x32\xde\x01\n\x0f\x44ialogueService\x12X\n\x07Respond\x12$.antiphon.dialogue.v1.RespondRequest\x1a%.antiphon.dialogue.v1.RespondResponse0\x01\x12q\n\x10GetDialogueState\x12-.antiphon.dialogue.v1.GetDialogueStateRequest\x1a..antiphon.dialogue.v1.GetDialogueStateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#antiphon/dialogue/v1/dialogue.proto\x12\x14\x61ntiphon.dialogue.v1\x1a\x1e\x61ntiphon/types/v1/answer.proto\x1a\x1f\x61ntiphon/types/v1/context.proto\x1a\"antiphon/types/v1/provenance.proto\x1a%antiphon/types/v1/understanding.proto\x1a\x1d\x61ntiphon/types/v1/value.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcd\x04\n\x0eRespondRequest\x12\x35\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1e.antiphon.types.v1.TurnContextB\x04\xe2\x41\x01\x02\x12\x1b\n\rlanguage_code\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04text\x18\x03 \x01(\t\x12:\n\x0finterpretations\x18\x04 \x03(\x0b\x32!.antiphon.types.v1.Interpretation\x12\x31\n\tuser_acts\x18\x05 \x03(\x0b\x32\x1e.antiphon.types.v1.DialogueAct\x12\x36\n\x07purpose\x18\x06 \x01(\x0e\x32%.antiphon.dialogue.v1.ResponsePurpose\x12\x14\n\x0cskill_answer\x18\x07 \x01(\t\x12\x1d\n\x0fidempotency_key\x18\x08 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\tknowledge\x18\t \x01(\x0b\x32&.antiphon.dialogue.v1.KnowledgeOptions\x12\x1e\n\x16max_answer_code_points\x18\n \x01(\x05\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x32\n\x06skills\x18\x0c \x03(\x0b\x32\".antiphon.dialogue.v1.SkillInWords\x12\x0c\n\x04slot\x18\r \x01(\t\x12\x10\n\x08question\x18\x0e \x01(\t\x12\x16\n\x0eintent_phrases\x18\x0f \x03(\t\x12&\n\x05\x66ocus\x18\x10 \x03(\x0b\x32\x17.antiphon.types.v1.Slot\"@\n\x0cSkillInWords\x12\x10\n\x08skill_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x65xamples\x18\x03 \x03(\t\"\x85\x01\n\x10KnowledgeOptions\x12\x13\n\x0b\x63ollections\x18\x01 \x03(\t\x12/\n\x08passages\x18\x02 \x03(\x0b\x32\x1d.antiphon.dialogue.v1.Passage\x12\x14\n\x0cmax_passages\x18\x03 \x01(\x05\x12\x15\n\rgrounded_only\x18\x04 \x01(\x08\"R\n\x07Passage\x12\x17\n\tsource_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05title\x18\x02 \x01(\t\x12\x12\n\x04text\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0b\n\x03uri\x18\x04 \x01(\t\"\xfa\x02\n\x0fRespondResponse\x12\x37\n\x0bsystem_acts\x18\x01 \x01(\x0b\x32 .antiphon.dialogue.v1.SystemActsH\x00\x12,\n\x04text\x18\x02 \x01(\x0b\x32\x1c.antiphon.types.v1.TextChunkH\x00\x12/\n\x08\x63itation\x18\x03 \x01(\x0b\x32\x1b.antiphon.types.v1.CitationH\x00\x12-\n\x07\x64isplay\x18\x04 \x01(\x0b\x32\x1a.antiphon.types.v1.DisplayH\x00\x12+\n\x06prompt\x18\x05 \x01(\x0b\x32\x19.antiphon.types.v1.PromptH\x00\x12\x37\n\x0bstate_delta\x18\x06 \x01(\x0b\x32 .antiphon.dialogue.v1.StateDeltaH\x00\x12\x31\n\x04\x64one\x18\x07 \x01(\x0b\x32!.antiphon.dialogue.v1.RespondDoneH\x00\x42\x07\n\x05\x65vent\":\n\nSystemActs\x12,\n\x04\x61\x63ts\x18\x01 \x03(\x0b\x32\x1e.antiphon.types.v1.DialogueAct\"c\n\nStateDelta\x12-\n\x07\x63hanged\x18\x01 \x03(\x0b\x32\x1c.antiphon.dialogue.v1.Belief\x12\x0f\n\x07removed\x18\x02 \x03(\t\x12\x15\n\rstate_version\x18\x03 \x01(\x03\"\xb1\x01\n\x0bRespondDone\x12\x32\n\x06models\x18\x01 \x03(\x0b\x32\".antiphon.types.v1.ModelProvenance\x12*\n\x07\x65lapsed\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rstate_version\x18\x03 \x01(\x03\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12\x19\n\x11\x65xpects_follow_up\x18\x05 \x01(\x08\"3\n\x17GetDialogueStateRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"N\n\x18GetDialogueStateResponse\x12\x32\n\x05state\x18\x01 \x01(\x0b\x32#.antiphon.dialogue.v1.DialogueState\"\xa0\x02\n\rDialogueState\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12-\n\x07\x62\x65liefs\x18\x03 \x03(\x0b\x32\x1c.antiphon.dialogue.v1.Belief\x12&\n\x05\x66ocus\x18\x04 \x03(\x0b\x32\x17.antiphon.types.v1.Slot\x12\x31\n\x0epending_prompt\x18\x05 \x01(\x0b\x32\x19.antiphon.types.v1.Prompt\x12/\n\npast_turns\x18\x06 \x03(\x0b\x32\x1b.antiphon.types.v1.PastTurn\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x01\n\x06\x42\x65lief\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\t\x12\x31\n\x06values\x18\x03 \x03(\x0b\x32!.antiphon.dialogue.v1.BeliefValue\x12\x32\n\x06source\x18\x04 \x01(\x0e\x32\".antiphon.dialogue.v1.BeliefSource\x12\x0f\n\x07turn_id\x18\x05 \x01(\t\"K\n\x0b\x42\x65liefValue\x12\'\n\x05value\x18\x01 \x01(\x0b\x32\x18.antiphon.types.v1.Value\x12\x13\n\x0bprobability\x18\x02 \x01(\x02*\xa6\x02\n\x0fResponsePurpose\x12 \n\x1cRESPONSE_PURPOSE_UNSPECIFIED\x10\x00\x12\x19\n\x15RESPONSE_PURPOSE_OPEN\x10\x01\x12\x1c\n\x18RESPONSE_PURPOSE_CONFIRM\x10\x02\x12\x1c\n\x18RESPONSE_PURPOSE_CLARIFY\x10\x03\x12 \n\x1cRESPONSE_PURPOSE_ELICIT_SLOT\x10\x04\x12\x1d\n\x19RESPONSE_PURPOSE_FALLBACK\x10\x05\x12\x1e\n\x1aRESPONSE_PURPOSE_APOLOGIZE\x10\x06\x12\x1a\n\x16RESPONSE_PURPOSE_TRACK\x10\x07\x12\x1d\n\x19RESPONSE_PURPOSE_PROGRESS\x10\x08*\x81\x01\n\x0c\x42\x65liefSource\x12\x1d\n\x19\x42\x45LIEF_SOURCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x42\x45LIEF_SOURCE_ONTOLOGY\x10\x01\x12\x1e\n\x1a\x42\x45LIEF_SOURCE_CONVERSATION\x10\x02\x12\x16\n\x12\x42\x45LIEF_SOURCE_RULE\x10\x03\x32\xde\x01\n\x0f\x44ialogueService\x12X\n\x07Respond\x12$.antiphon.dialogue.v1.RespondRequest\x1a%.antiphon.dialogue.v1.RespondResponse0\x01\x12q\n\x10GetDialogueState\x12-.antiphon.dialogue.v1.GetDialogueStateRequest\x1a..antiphon.dialogue.v1.GetDialogueStateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,36 +51,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PASSAGE'].fields_by_name['text']._serialized_options = b'\342A\001\002'
   _globals['_GETDIALOGUESTATEREQUEST'].fields_by_name['session_id']._loaded_options = None
   _globals['_GETDIALOGUESTATEREQUEST'].fields_by_name['session_id']._serialized_options = b'\342A\001\002'
-  _globals['_RESPONSEPURPOSE']._serialized_start=2529
-  _globals['_RESPONSEPURPOSE']._serialized_end=2823
-  _globals['_BELIEFSOURCE']._serialized_start=2826
-  _globals['_BELIEFSOURCE']._serialized_end=2955
+  _globals['_RESPONSEPURPOSE']._serialized_start=2593
+  _globals['_RESPONSEPURPOSE']._serialized_end=2887
+  _globals['_BELIEFSOURCE']._serialized_start=2890
+  _globals['_BELIEFSOURCE']._serialized_end=3019
   _globals['_RESPONDREQUEST']._serialized_start=331
-  _globals['_RESPONDREQUEST']._serialized_end=856
-  _globals['_SKILLINWORDS']._serialized_start=858
-  _globals['_SKILLINWORDS']._serialized_end=922
-  _globals['_KNOWLEDGEOPTIONS']._serialized_start=925
-  _globals['_KNOWLEDGEOPTIONS']._serialized_end=1058
-  _globals['_PASSAGE']._serialized_start=1060
-  _globals['_PASSAGE']._serialized_end=1142
-  _globals['_RESPONDRESPONSE']._serialized_start=1145
-  _globals['_RESPONDRESPONSE']._serialized_end=1523
-  _globals['_SYSTEMACTS']._serialized_start=1525
-  _globals['_SYSTEMACTS']._serialized_end=1583
-  _globals['_STATEDELTA']._serialized_start=1585
-  _globals['_STATEDELTA']._serialized_end=1684
-  _globals['_RESPONDDONE']._serialized_start=1687
-  _globals['_RESPONDDONE']._serialized_end=1864
-  _globals['_GETDIALOGUESTATEREQUEST']._serialized_start=1866
-  _globals['_GETDIALOGUESTATEREQUEST']._serialized_end=1917
-  _globals['_GETDIALOGUESTATERESPONSE']._serialized_start=1919
-  _globals['_GETDIALOGUESTATERESPONSE']._serialized_end=1997
-  _globals['_DIALOGUESTATE']._serialized_start=2000
-  _globals['_DIALOGUESTATE']._serialized_end=2288
-  _globals['_BELIEF']._serialized_start=2291
-  _globals['_BELIEF']._serialized_end=2449
-  _globals['_BELIEFVALUE']._serialized_start=2451
-  _globals['_BELIEFVALUE']._serialized_end=2526
-  _globals['_DIALOGUESERVICE']._serialized_start=2958
-  _globals['_DIALOGUESERVICE']._serialized_end=3180
+  _globals['_RESPONDREQUEST']._serialized_end=920
+  _globals['_SKILLINWORDS']._serialized_start=922
+  _globals['_SKILLINWORDS']._serialized_end=986
+  _globals['_KNOWLEDGEOPTIONS']._serialized_start=989
+  _globals['_KNOWLEDGEOPTIONS']._serialized_end=1122
+  _globals['_PASSAGE']._serialized_start=1124
+  _globals['_PASSAGE']._serialized_end=1206
+  _globals['_RESPONDRESPONSE']._serialized_start=1209
+  _globals['_RESPONDRESPONSE']._serialized_end=1587
+  _globals['_SYSTEMACTS']._serialized_start=1589
+  _globals['_SYSTEMACTS']._serialized_end=1647
+  _globals['_STATEDELTA']._serialized_start=1649
+  _globals['_STATEDELTA']._serialized_end=1748
+  _globals['_RESPONDDONE']._serialized_start=1751
+  _globals['_RESPONDDONE']._serialized_end=1928
+  _globals['_GETDIALOGUESTATEREQUEST']._serialized_start=1930
+  _globals['_GETDIALOGUESTATEREQUEST']._serialized_end=1981
+  _globals['_GETDIALOGUESTATERESPONSE']._serialized_start=1983
+  _globals['_GETDIALOGUESTATERESPONSE']._serialized_end=2061
+  _globals['_DIALOGUESTATE']._serialized_start=2064
+  _globals['_DIALOGUESTATE']._serialized_end=2352
+  _globals['_BELIEF']._serialized_start=2355
+  _globals['_BELIEF']._serialized_end=2513
+  _globals['_BELIEFVALUE']._serialized_start=2515
+  _globals['_BELIEFVALUE']._serialized_end=2590
+  _globals['_DIALOGUESERVICE']._serialized_start=3022
+  _globals['_DIALOGUESERVICE']._serialized_end=3244
 # @@protoc_insertion_point(module_scope)

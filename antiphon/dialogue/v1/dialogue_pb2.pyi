@@ -122,6 +122,8 @@ class RespondRequest(_message.Message):
     SKILLS_FIELD_NUMBER: _builtins.int
     SLOT_FIELD_NUMBER: _builtins.int
     QUESTION_FIELD_NUMBER: _builtins.int
+    INTENT_PHRASES_FIELD_NUMBER: _builtins.int
+    FOCUS_FIELD_NUMBER: _builtins.int
     language_code: _builtins.str
     """Language to answer in as a BCP-47 tag."""
     text: _builtins.str
@@ -160,6 +162,16 @@ class RespondRequest(_message.Message):
     def skills(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkillInWords]:
         """Skills that the words may name: those of the readings, and for OPEN and FALLBACK some that the user has; at most 20."""
 
+    @_builtins.property
+    def intent_phrases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What people say for the intent of the best reading, in the language of the answer, with its slots as "{name}", for
+        CONFIRM: one of them is read back with the slots filled in; at most 20.
+        """
+
+    @_builtins.property
+    def focus(self) -> _containers.RepeatedCompositeFieldContainer[_understanding_pb2.Slot]:
+        """Slots that the skill keeps in focus for later turns, for TRACK."""
+
     def __init__(
         self,
         *,
@@ -177,10 +189,12 @@ class RespondRequest(_message.Message):
         skills: _abc.Iterable[Global___SkillInWords] | None = ...,
         slot: _builtins.str = ...,
         question: _builtins.str = ...,
+        intent_phrases: _abc.Iterable[_builtins.str] | None = ...,
+        focus: _abc.Iterable[_understanding_pb2.Slot] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "knowledge", b"knowledge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "idempotency_key", b"idempotency_key", "interpretations", b"interpretations", "knowledge", b"knowledge", "language_code", b"language_code", "max_answer_code_points", b"max_answer_code_points", "purpose", b"purpose", "question", b"question", "reason", b"reason", "skill_answer", b"skill_answer", "skills", b"skills", "slot", b"slot", "text", b"text", "user_acts", b"user_acts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "focus", b"focus", "idempotency_key", b"idempotency_key", "intent_phrases", b"intent_phrases", "interpretations", b"interpretations", "knowledge", b"knowledge", "language_code", b"language_code", "max_answer_code_points", b"max_answer_code_points", "purpose", b"purpose", "question", b"question", "reason", b"reason", "skill_answer", b"skill_answer", "skills", b"skills", "slot", b"slot", "text", b"text", "user_acts", b"user_acts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,14 +7,17 @@ from pathlib import Path
 
 from antiphon.nlu.v1 import understanding_pb2
 from antiphon.skill.v1 import manifest_pb2
+from antiphon.skills.manifest import load_manifest
 from antiphon.types.v1 import capability_pb2, provenance_pb2
 from services.nlu.engines.engine import EngineInfo
+from services.nlu.engines.labels import LabelEngine
 from services.nlu.engines.thin import ThinEngine
 from services.nlu.interpreter import PHRASES, Interpreter
 from services.nlu.library import Shelf, SkillLibrary
 from services.nlu.manifests import MAX_BYTES, skill_of
 from services.nlu.servicer import LanguageUnderstandingServicer
 from services.nlu.settings import NluSettings
+from services.nlu.skills import Skill
 from services.nlu.values.places import Gazetteer
 from services.runtime.inference import ModelStore
 from services.runtime.onnx import OnnxClient
@@ -25,6 +28,7 @@ from services.runtime.store_sqlite import SqliteSessionStore
 
 SERVICE = understanding_pb2.DESCRIPTOR.services_by_name["LanguageUnderstandingService"]
 BUNDLED = Path(__file__).with_name("models")
+CONVERSATION = Path(__file__).with_name("conversation.yaml")
 
 _FEATURES = (
     "Interpret",
@@ -51,11 +55,12 @@ async def build(runtime: Runtime) -> Application:
     models = ModelStore.with_bundled(BUNDLED)
     client = OnnxClient(models, threads=settings.threads, max_waiting=settings.max_waiting)
     engine = await ThinEngine.load(client, settings.model)
+    labels = await LabelEngine.load(client, settings.label_model) if settings.label_model else None
     store = await _store(runtime.state_dir)
-    library = SkillLibrary(store, lambda wire: skill_of(manifest_pb2.SkillManifest.FromString(wire)))
+    library = SkillLibrary(store, _read, own=[conversation()])
     await library.follow_once()
     following = asyncio.create_task(library.follow())
-    interpreter = Interpreter(engine, Gazetteer.bundled(), library)
+    interpreter = Interpreter(engine, Gazetteer.bundled(), library, labels)
     servicer = LanguageUnderstandingServicer(interpreter, runtime.pool, runtime.limits, settings.out_of_scope_threshold)
 
     async def describe() -> capability_pb2.DescribeResponse:
@@ -73,6 +78,15 @@ async def build(runtime: Runtime) -> Application:
         await client.close()
 
     return Application({SERVICE.full_name: servicer}, describe, close=close)
+
+
+def conversation() -> Skill:
+    """The intents of the conversation itself, `dialogue.*`."""
+    return skill_of(load_manifest(CONVERSATION))
+
+
+def _read(wire: bytes) -> Skill:
+    return skill_of(manifest_pb2.SkillManifest.FromString(wire))
 
 
 async def _store(state_dir: str) -> SessionStore:

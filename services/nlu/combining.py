@@ -19,7 +19,7 @@ AGREEMENT = 0.3
 """Share of a second engine's confidence that adds to the first one's: both may err for the same reason."""
 
 _SUREST = 0.995
-_UNTRAINED = 0.05  # beforehand, of an intent that a phrase tells and no trained engine knows
+_UNTRAINED = 0.15  # beforehand, of an intent that a phrase tells and no trained engine knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,7 @@ def shares(
     """
     inside = 1 - prod(1 - min(1.0, one) for one in in_scope)
     weights = {
-        intent: max(trained.get(intent, 0.0), _UNTRAINED if intent in phrases else 0.0)
-        * (1 + _odds(phrases.get(intent, 0.0)))
+        intent: trained.get(intent, 0.0) + max(trained.get(intent, 0.0), _UNTRAINED) * _odds(phrases.get(intent, 0.0))
         for intent in (*trained, *phrases)
     }
     total = sum(weights.values())

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from services.nlu.claims import claimed, support
 from services.nlu.combining import Evidence, merged, shares
 from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, IntentEngine, Reading
-from services.nlu.engines.phrases import Filled, PhraseReading
+from services.nlu.engines.labels import LabelReader, LabelReading
+from services.nlu.engines.phrases import Filled, PhraseReading, ValueFinder
 from services.nlu.library import Shelf, SkillLibrary
 from services.nlu.resolving import Resolver, Sentence
 from services.nlu.skills import TEXT, Intent
-from services.nlu.text import Token, normalise, tokenise
+from services.nlu.slot_filling import CachedFinder, fill
+from services.nlu.text import MAX_TOKENS, Token, normalise, tokenise
 from services.nlu.understanding import (
     Alternative,
     Interpretation,
@@ -46,15 +49,30 @@ _READ_BY_PHRASES = 10  # different alternatives that are laid beside phrases
 _MOST_TOKENS = 400  # tokens of all of them together
 _RANK = 0.97  # what a phrase counts in the next alternative, against the one before
 _LEAST_RANK = 0.8
+_MOST_CLAIMS = 5  # intents whose slots are filled from labels
+_SAID_WHOLE = 0.92  # a phrase from here on needs no model to agree
+_LEAST_TRUST = 0.6
 
 
 class Interpreter:
-    """Reads utterances by the phrases of a library and with a trained engine."""
+    """Reads utterances by the phrases of a library and with trained engines.
 
-    def __init__(self, engine: IntentEngine, gazetteer: Gazetteer, library: SkillLibrary) -> None:
+    Args:
+        engine: knows a few intents by their full names, in several languages.
+        labels: knows labels of public taxonomies, which skills claim; None where there is no such model.
+    """
+
+    def __init__(
+        self,
+        engine: IntentEngine,
+        gazetteer: Gazetteer,
+        library: SkillLibrary,
+        labels: LabelReader | None = None,
+    ) -> None:
         self._engine = engine
         self._gazetteer = gazetteer
         self._library = library
+        self._labels = labels
 
     @property
     def info(self) -> EngineInfo:
@@ -63,7 +81,7 @@ class Interpreter:
     @property
     def infos(self) -> tuple[EngineInfo, ...]:
         """All trained models."""
-        return (self._engine.info,)
+        return (self._engine.info, *([self._labels.info] if self._labels else []))
 
     def reading(self, language: str) -> tuple[EngineInfo, ...]:
         """The trained models that read a language."""
@@ -109,7 +127,7 @@ class Interpreter:
         shelf = self._library.shelf
         evidence: list[Evidence] = []
         trained: dict[str, float] = {}
-        in_scope: list[float] = []
+        finder = CachedFinder(Finder(served, situation, self._gazetteer, _catalogues(shelf, catalogues)))
         weights = _weights(alternatives)
         if best_supported((served,), self._engine.info.locales):
             readings = await self._engine.read(tokens, deadline)
@@ -120,11 +138,18 @@ class Interpreter:
             ]
             evidence += self._trained(intents, readings, weights, sentences, resolver)
             trained = intents
-            in_scope.append(sum(intents.values()))
-        finder = Finder(served, situation, self._gazetteer, _catalogues(shelf, catalogues))
         said = self._by_phrases(texts, tokens, weights, served, shelf, finder, options)
-        in_scope.append(max((one.confidence for one in said), default=0.0))
-        shared = shares(trained, {one.intent: one.confidence for one in said}, in_scope)
+        phrases = {one.intent: one.confidence for one in said}
+        by_phrases = max(phrases.values(), default=0.0)
+        by_models = min(1.0, sum(trained.values()))
+        if self._labels is not None and best_supported((served,), self._labels.info.locales):
+            labelled = await self._labels.read(tokens, deadline)
+            claims, covered = claimed(shelf, labelled, weights, options.skills)
+            by_models = max(by_models, covered)
+            by_phrases = _doubted(by_phrases, by_models)
+            evidence += self._by_labels(claims, labelled, weights, texts, tokens, finder, options)
+            trained = {name: max(trained.get(name, 0.0), claims.get(name, 0.0)) for name in (*trained, *claims)}
+        shared = shares(trained, phrases, (by_models, by_phrases))
         return _understanding(texts, merged((*evidence, *said)), shared, options, served)
 
     def served(self, language: str) -> str:
@@ -158,6 +183,28 @@ class Interpreter:
             made.append(Evidence(intent, probability, hypothesis, slots, _complete(known, slots), (self.info.model,)))
         return made
 
+    def _by_labels(
+        self,
+        claims: Mapping[str, float],
+        readings: Sequence[LabelReading],
+        weights: Sequence[float],
+        texts: Sequence[str],
+        tokens: Sequence[Sequence[Token]],
+        finder: ValueFinder,
+        options: Options,
+    ) -> list[Evidence]:
+        """The likeliest intents that claim labels, their slots from the alternative that speaks for them most."""
+        assert self._labels is not None
+        made = []
+        likely = sorted((name for name, share in claims.items() if share >= _LEAST), key=lambda name: -claims[name])
+        for name in likely[:_MOST_CLAIMS]:
+            intent = self._library.shelf.intents[name]
+            at = max(range(len(weights)), key=lambda at: weights[at] * support(intent, readings[at]))
+            filled = fill(intent, tokens[at], readings[at].slots, finder) if len(tokens[at]) <= MAX_TOKENS else ()
+            slots = tuple(_slot(one, texts[at], tokens[at], typed=options.resolve_values) for one in filled)
+            made.append(Evidence(name, claims[name], at, slots, _complete(intent, slots), (self._labels.info.model,)))
+        return made
+
     def _by_phrases(
         self,
         texts: Sequence[str],
@@ -165,7 +212,7 @@ class Interpreter:
         weights: Sequence[float],
         served: str,
         shelf: Shelf,
-        finder: Finder,
+        finder: ValueFinder,
         options: Options,
     ) -> list[Evidence]:
         """The best reading of each intent over the alternatives; one that parses whole beats a better guess that does
@@ -199,6 +246,11 @@ class Interpreter:
             )
             for name, (sure, at, reading) in best.items()
         ]
+
+
+def _doubted(by_phrases: float, by_models: float) -> float:
+    """What phrases say for the scope where a model that knows thousands of sentences says otherwise."""
+    return by_phrases if by_phrases >= _SAID_WHOLE else by_phrases * (_LEAST_TRUST + (1 - _LEAST_TRUST) * by_models)
 
 
 def _understanding(

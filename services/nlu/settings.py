@@ -10,13 +10,16 @@ class NluSettings:
     """What an operator may change.
 
     Attributes:
-        model: bundle to serve as publisher/name or publisher/name@version; further bundles come from ANTIPHON_MODELS.
+        model: bundle that knows the conversation, clock and calculator in five languages, as publisher/name or
+            publisher/name@version; further bundles come from ANTIPHON_MODELS.
+        label_model: bundle that knows labels of public taxonomies, for English; empty serves without one.
         threads: inferences at once in this replica; one takes about 0.1 ms, more threads only help large batches.
         max_waiting: inferences that may wait for a thread before a call is refused.
         out_of_scope_threshold: probability, 0 to 1, from which on out of scope leads, unless a request names its own.
     """
 
     model: str = "antiphon/intents-thin"
+    label_model: str = ""
     threads: int = 1
     max_waiting: int = 256
     out_of_scope_threshold: float = 0.5

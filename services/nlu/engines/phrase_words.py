@@ -15,6 +15,7 @@ from functools import lru_cache
 from services.nlu.text import Token
 
 FUNCTION_WEIGHT = 0.15
+HALF_WEIGHT = 0.35
 FILLER_WEIGHT = 0.03
 
 
@@ -30,34 +31,40 @@ _FUNCTION: Mapping[str, str] = {
     "en": (
         "a an the is are am was were be been being do does did have has had will would shall should can could may "
         "might i me my mine you your yours it its we us our they them their this that these those there here to of "
-        "in on at for from by with about as and or but if so up what which who whose how when where any some all "
-        "not no yes get got go going let make want need like one just into out over than then"
+        "in at for from by with about as and or but if so any some all yes get got go going let make want need "
+        "like one just into than then"
     ),
     "de": (
         "der die das den dem des ein eine einen einem einer eines ist sind war bin bist sein wird werden hat haben "
         "habe hast kann kannst konntest koennen konnen soll sollst will willst mochte ich mich mir mein meine "
-        "meinen meiner meinem du dich dir dein deine es er sie wir uns unser unsere ihr euch in im an am auf aus "
-        "bei mit nach von vom zu zum zur fur um und oder aber wenn dass was welche welcher welches wer wie wann wo "
-        "nicht kein keine so auch ob als uber man"
+        "meinen meiner meinem du dich dir dein deine es er sie wir uns unser unsere ihr euch in im am bei mit nach "
+        "von vom zum zur fur um und oder aber wenn dass so auch ob als uber man"
     ),
     "es": (
         "el la los las un una unos unas lo al del de a en con por para sin sobre y o u que es son esta estan ser "
-        "estar hay ha he has yo me mi mis tu te ti su sus se nos le les esto eso ese esa este cual cuales quien "
-        "como cuando donde cuanto si no ya muy mas puedes puede podrias quiero quisiera"
+        "estar hay ha he has yo me mi mis tu te ti su sus se nos le les esto eso ese esa este como cuanto si ya "
+        "muy mas puedes puede podrias quiero quisiera"
     ),
     "fr": (
-        "le la les l un une des du de d a au aux en dans sur sous avec pour par sans et ou que qu qui quoi est "
-        "sont suis es etre ai as ont avoir je j me m moi mon ma mes tu te t toi ton ta tes il elle on nous vous se "
-        "s ce c cet cette ces ca y quel quelle quels quelles comment quand si ne n pas peux peut pourrais veux "
-        "voudrais sera"
+        "le la les l un une des du de d a au aux en dans sur sous avec pour par sans et ou que qu est sont suis es "
+        "etre ai as ont avoir je j me m moi mon ma mes tu te t toi ton ta tes il elle on nous vous se s ce c cet "
+        "cette ces ca y si n peux peut pourrais veux voudrais sera"
     ),
     "it": (
         "il lo la i gli le l un uno una di d del dello della dei degli delle a al allo alla ai agli alle da dal "
-        "dalla in nel nella con su sul sulla per e ed o che chi cosa come quando dove quale quali quanto e sono "
-        "sei essere ho hai ha avere io me mi mio mia miei mie tu te ti tuo tua si ci vi ne questo questa quello "
-        "non puoi puo potresti voglio vorrei"
+        "dalla in nel nella con su sul sulla per e ed o che cosa e sono sei essere ho hai ha avere io me mi mio "
+        "mia miei mie tu te ti tuo tua si ci vi ne questo questa quello puoi puo potresti voglio vorrei"
     ),
 }
+_HALF: Mapping[str, str] = {
+    "en": "on up out over what which who whose how when where",
+    "de": "an aus auf zu wann wo wer wie was welche welcher welches welchen",
+    "es": "cuando donde quien cual cuales",
+    "fr": "comment quand qui quoi quel quelle quels quelles",
+    "it": "quando dove chi quale quali come quanto",
+}
+"""Particles and question words: they part "on" from "when", but are in half of all sentences."""
+
 _FILLERS: Mapping[str, str] = {
     "en": "please hey hi okay ok now thanks alexa siri google olly kindly right really actually well um uh er hello",
     "de": "bitte hey okay ok mal jetzt doch eben danke ah ahm gerne einfach denn noch hallo",
@@ -113,6 +120,12 @@ def folded(word: str) -> str:
 def function_words(language: str) -> frozenset[str]:
     """Words that tell little, folded; empty for a language without a list."""
     return frozenset(f"{_FUNCTION.get(language, '')} {_FILLERS.get(language, '')}".replace("'", " ").split())
+
+
+@lru_cache(maxsize=64)
+def half_words(language: str) -> frozenset[str]:
+    """Words that tell something, folded."""
+    return frozenset(_HALF.get(language, "").split())
 
 
 def is_filler(word: str) -> bool:

@@ -20,8 +20,10 @@ from services.nlu.engines.phrase_alignment import SLOT_WEIGHT, Alignment, Item, 
 from services.nlu.engines.phrase_words import (
     FILLER_WEIGHT,
     FUNCTION_WEIGHT,
+    HALF_WEIGHT,
     Unit,
     function_words,
+    half_words,
     is_filler,
     shortened,
     slip,
@@ -42,14 +44,20 @@ LEAST_CONFIDENCE = 0.05
 MAX_UNITS = 120
 """Words of a sentence that are read; a longer one is no command."""
 
-_MOST_ALIGNED = 28  # phrases laid beside one sentence
+_MOST_ALIGNED = 24  # phrases laid beside one sentence
+_MOST_OF_INTENT = 8
+_MOST_BARE = 4
+_SLOTS_TAKE = 0.3  # share of the words left over that count against a phrase whose slots may take them
+_FURTHEST = 0.35  # a phrase that can at best be so much less sure than the leader is not looked at
 _EXTRA_FUNCTION = 0.1
+_EXTRA_HALF = 0.25
 _EXTRA_CONTENT = 0.9
 _NO_VALUE = 0.35  # what an optional slot costs that a phrase names and nobody said
 _NO_VALUE_REQUIRED = 0.6
 _MOVED = 0.25  # share of a word's cost that remains if it is said, but elsewhere
 _OPEN_TEXT = (0.05, 0.04)  # what a slot of open text costs: to begin, per word
 _UNKNOWN_NAME = (0.3, 0.08)  # the same for a name that an open catalogue does not hold
+_TEXT_TELLING = 0.08  # what a word of phrases costs more there
 _TEXT_FILLER = 0.09  # a filler is rather left over than taken into open text
 _CONFIDENCE = (
     (0.0, 0.0), (0.3, 0.02), (0.45, 0.1), (0.55, 0.25), (0.65, 0.45), (0.75, 0.66), (0.85, 0.82), (0.93, 0.92),
@@ -98,6 +106,7 @@ class Pattern:
         weight: what all of it counts.
         content: what its telling words count.
         value_evidence: what its other words and its typed slots can add to the evidence for it.
+        slots: those that it names, what is found fastest first.
     """
 
     intent: Intent
@@ -105,6 +114,7 @@ class Pattern:
     weight: float
     content: float
     value_evidence: float
+    slots: tuple[SlotSpec, ...] = ()
     negative: bool = False
 
 
@@ -119,6 +129,8 @@ class PhraseBook:
     def __init__(self, skills: Iterable[Skill], locale: str) -> None:
         self.locale = locale
         self.language = locale.partition("-")[0]
+        skills = tuple(skills)
+        self._closed = {(skill.skill_id, one.name) for skill in skills for one in skill.catalogues if one.closed}
         said = [
             (intent, phrase, negative)
             for skill in skills
@@ -161,8 +173,8 @@ class PhraseBook:
         denied: dict[str, float] = {}
         leader = 0.0
         for bound, number in self._candidates(sentence, allowed):
-            if bound < LEAST_CONFIDENCE or bound < leader - 0.6:
-                break
+            if bound < leader - _FURTHEST:
+                continue
             pattern = self.patterns[number]
             name = pattern.intent.full_name
             if not pattern.negative and name in best and best[name].confidence >= bound:
@@ -186,23 +198,37 @@ class PhraseBook:
             return FILLER_WEIGHT
         if word in function_words(self.language) or self._weights.get(word, 1.0) <= FUNCTION_WEIGHT:
             return _EXTRA_FUNCTION
-        return _EXTRA_CONTENT
+        return _EXTRA_HALF if word in half_words(self.language) else _EXTRA_CONTENT
+
+    def in_text(self, word: str, price: float) -> float:
+        """What it costs that open text takes a word: more if phrases have it, since it most likely belongs there."""
+        if is_filler(word):
+            return _TEXT_FILLER
+        return price + (_TEXT_TELLING if self._weights.get(word, 0.0) > HALF_WEIGHT else 0.0)
+
+    def is_open(self, intent: Intent, slot: SlotSpec) -> bool:
+        """Whether a name that the catalogue does not hold may fill the slot."""
+        return slot.value_type == ENTITY and (intent.skill, slot.catalogue) not in self._closed
 
     def _pattern(self, intent: Intent, pieces: Sequence[tuple[str, bool]], negative: bool) -> Pattern:
-        items = []
+        items: list[Item] = []
+        named: list[SlotSpec] = []
         for piece, is_slot in pieces:
             if not is_slot:
                 items.append(Item(piece, self._weights[piece]))
             elif (slot := intent.slot(piece)) is not None:
                 items.append(Item("", _NO_VALUE_REQUIRED if slot.required else _NO_VALUE, piece))
+                named.append(slot)
         words = sum(item.weight for item in items if not item.slot)
         content = sum(item.weight for item in items if not item.slot and item.weight > FUNCTION_WEIGHT)
-        slots = sum(SLOT_WEIGHT for item in items if item.slot)
-        typed = sum(1 for item in items if (slot := intent.slot(item.slot)) is not None and slot.value_type != TEXT)
-        return Pattern(intent, tuple(items), words + slots, content, words - content + typed, negative)
+        evidence = words - content + sum(slot.value_type != TEXT for slot in named)
+        named.sort(key=lambda slot: (slot.value_type == TEXT, slot.value_type == ENTITY))
+        return Pattern(
+            intent, tuple(items), words + SLOT_WEIGHT * len(named), content, evidence, tuple(named), negative
+        )
 
     def _candidates(self, sentence: _Sentence, allowed: frozenset[str]) -> list[tuple[float, int]]:
-        """Phrases with the highest confidence that they can still reach, by their telling words alone."""
+        """The phrases that most likely fit, by their telling words alone, with the confidence that each can reach."""
         matched: dict[int, float] = defaultdict(float)
         for word in sentence.places:
             weight = self._weights.get(word, 0.0)
@@ -210,18 +236,37 @@ class PhraseBook:
                 matched[number] += weight
         for number in self._bare:
             matched.setdefault(number, 0.0)
-        bounded = []
+        likely = []
         for number, weight in matched.items():
             pattern = self.patterns[number]
             if allowed and pattern.intent.skill not in allowed:
                 continue
             extras = 0.0 if pattern.intent.slots else max(0.0, sentence.telling - weight)
             lost = max(0.0, pattern.content - weight) + extras
-            bound = min(_confidence(1 - lost / (pattern.weight + extras)), _cap(weight + pattern.value_evidence))
-            if bound >= LEAST_CONFIDENCE and (weight or sentence.has_values(pattern)):
-                bounded.append((bound, weight, number))
-        bounded.sort(key=lambda one: (-one[0], -one[1], one[2]))
-        return [(bound, number) for bound, _, number in bounded[:_MOST_ALIGNED]]
+            bound = _confidence(1 - lost / (pattern.weight + extras))
+            if pattern.slots:
+                bound = min(bound, _cap(weight + pattern.value_evidence))
+            if bound < LEAST_CONFIDENCE:
+                continue
+            left = max(0.0, sentence.telling - weight) * (_SLOTS_TAKE if pattern.slots else 1.0)
+            expected = (weight + (pattern.weight - pattern.content) / 2) / (pattern.weight + left)
+            likely.append((expected, bound, number))
+        likely.sort(key=lambda one: (-one[0], -one[1], one[2]))
+        return self._spread(sentence, [(bound, number) for _, bound, number in likely])
+
+    def _spread(self, sentence: _Sentence, likely: Iterable[tuple[float, int]]) -> list[tuple[float, int]]:
+        """The first of them, so many of one intent and so many without a telling word at most."""
+        of_intent: dict[str, int] = defaultdict(int)
+        kept = []
+        for bound, number in likely:
+            pattern = self.patterns[number]
+            key = pattern.intent.full_name if pattern.content else ""
+            of_intent[key] += 1
+            if of_intent[key] <= (_MOST_OF_INTENT if key else _MOST_BARE) and (key or sentence.has_values(pattern)):
+                kept.append((bound, number))
+            if len(kept) == _MOST_ALIGNED:
+                break
+        return kept
 
     def _similar(self, word: str) -> tuple[tuple[str, float], ...]:
         """Words of the phrases that this one may be, with what the difference costs."""
@@ -255,32 +300,26 @@ class _Sentence:
         for token in range(len(tokens) - 1, -1, -1):
             self._unit_at[token] = first.get(token, self._unit_at[token + 1])
         self._found: dict[tuple[str, str], tuple[Found, ...]] = {}
-        fill = [_TEXT_FILLER if is_filler(unit.word) else 0.0 for unit in units]
-        self._open_text = OpenText(_OPEN_TEXT[0], [filler or _OPEN_TEXT[1] for filler in fill])
-        self._open_name = OpenText(_UNKNOWN_NAME[0], [filler or _UNKNOWN_NAME[1] for filler in fill])
+        self._open_text = OpenText(_OPEN_TEXT[0], [book.in_text(unit.word, _OPEN_TEXT[1]) for unit in units])
+        self._open_name = OpenText(_UNKNOWN_NAME[0], [book.in_text(unit.word, _UNKNOWN_NAME[1]) for unit in units])
 
     def laid_beside(self, pattern: Pattern) -> PhraseReading:
         spans = {}
         open_slots = {}
-        for item in pattern.items:
-            slot = pattern.intent.slot(item.slot) if item.slot else None
-            if slot is None:
-                continue
+        for slot in pattern.slots:
             if slot.value_type == TEXT:
                 open_slots[slot.name] = self._open_text
                 continue
             spans[slot.name] = self._spans(pattern.intent, slot)
-            if slot.value_type == ENTITY:
+            if self._book.is_open(pattern.intent, slot):
                 open_slots[slot.name] = self._open_name
         laid = align(pattern.items, Material(self.extras, self.places, spans, open_slots))
         return self._reading(pattern, laid)
 
     def has_values(self, pattern: Pattern) -> bool:
-        """Whether a value was found for some slot of the phrase: without telling words nothing else speaks for it."""
-        slots = [pattern.intent.slot(item.slot) for item in pattern.items if item.slot]
-        return not slots or any(
-            slot is not None and slot.value_type != TEXT and self._values(pattern.intent, slot) for slot in slots
-        )
+        """Whether all typed slots of the phrase can be filled: without telling words nothing else speaks for it."""
+        typed = [slot for slot in pattern.slots if slot.value_type != TEXT]
+        return not pattern.slots or (bool(typed) and all(self._values(pattern.intent, slot) for slot in typed))
 
     def _reading(self, pattern: Pattern, laid: Alignment) -> PhraseReading:
         extra = sum(self.extras[at] for at in laid.extra)
@@ -302,7 +341,9 @@ class _Sentence:
             filled.append(self._filled(pattern.intent, slot.name, span))
         whole = pattern.weight + extra
         similarity = max(0.0, 1 - max(0.0, cost) / whole) if whole else 0.0
-        confidence = min(_confidence(similarity), _evidence_cap(pattern, laid, filled))
+        confidence = _confidence(similarity)
+        if pattern.slots or cost > 0.1:
+            confidence = min(confidence, _evidence_cap(pattern, laid, filled))
         return PhraseReading(pattern.intent, confidence, tuple(sorted(filled, key=lambda one: one.start)))
 
     def _moved(self, pattern: Pattern, laid: Alignment) -> list[tuple[int, int]]:
@@ -425,6 +466,8 @@ def _word_weights(
             weights[word] = FILLER_WEIGHT
         elif word in known:
             weights[word] = FUNCTION_WEIGHT
+        elif word in half_words(language):
+            weights[word] = HALF_WEIGHT
         else:
             weights[word] = 0.5 + 0.5 * (1 - log(len(of)) / log(total + 1))
     return weights

@@ -1,0 +1,158 @@
+"""The trained English engine: labels of the MASSIVE and CLINC150 taxonomies, and MASSIVE's slots.
+
+The interpreter calls `read` with all alternatives of an utterance and asks, for every intent of a skill that claims
+labels, how probable these are. The bundle (`antiphon/intents-en`) was made by `training/nlu_intents`; how good it is
+and where it fails is in its CARD.md. The two taxonomies are two heads: each tells all of its own labels, so that a
+skill may claim labels of either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, TaggedSlot
+from services.nlu.engines.features import MAX_TOKENS, SLOTS, encode
+from services.nlu.text import Token
+from services.runtime.errors import FailedPrecondition
+from services.runtime.inference import ModelClient, ModelDefinition
+
+MODEL = "antiphon/intents-en"
+
+TAXONOMIES: Mapping[str, str] = {"massive": "massive", "clinc": "clinc150"}
+"""Head of the network -> how labels of its taxonomy begin ("massive:alarm_set")."""
+
+_OUTSIDE = "O"
+_MEASURED = {"slurp": "SLURP test", "clinc": "CLINC150 val"}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReading:
+    """One sentence as read.
+
+    Attributes:
+        labels: "massive:alarm_set" -> probability; each taxonomy sums to 1 with its `outside`.
+        outside: taxonomy -> probability that none of its labels fits.
+        slots: named as labels ("massive:date"), in order.
+    """
+
+    labels: Mapping[str, float]
+    outside: Mapping[str, float]
+    slots: tuple[TaggedSlot, ...]
+
+
+class LabelReader(Protocol):
+    """Reads sentences into labels. Implemented by `LabelEngine`; tests have a scripted one."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    async def read(self, sentences: Sequence[Sequence[Token]], deadline: float | None) -> Sequence[LabelReading]:
+        """One reading per sentence, in order; arguments as of `IntentEngine.read`."""
+        ...
+
+
+class LabelEngine:
+    """Runs one bundle.
+
+    Raises:
+        FailedPrecondition: `MODEL_DEFINITION_INVALID` if the bundle was made for other features than this code's.
+    """
+
+    def __init__(self, client: ModelClient, definition: ModelDefinition, *, backend: str = "embedded") -> None:
+        self._client = client
+        self._definition = definition
+        self._labels = {head: _names(definition, head) for head in TAXONOMIES}
+        self._tags = _names(definition, "tags")
+        if any(OUT_OF_SCOPE not in names for names in self._labels.values()) or definition.inputs[0].shape[-1] != SLOTS:
+            raise FailedPrecondition(
+                f"Model {definition.id} is no bundle for the engine of labels.", reason="MODEL_DEFINITION_INVALID"
+            )
+        self._info = _describe(definition, self._labels, backend)
+
+    @classmethod
+    async def load(cls, client: ModelClient, model: str = MODEL, *, backend: str = "embedded") -> LabelEngine:
+        return cls(client, await client.load(model), backend=backend)
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    async def read(self, sentences: Sequence[Sequence[Token]], deadline: float | None) -> Sequence[LabelReading]:
+        encoded = [encode(tokens) for tokens in sentences]
+        features = np.zeros((len(encoded), max(one.shape[1] for one in encoded), SLOTS), np.int64)
+        for at, one in enumerate(encoded):
+            features[at, : one.shape[1]] = one[0]
+        outputs = await self._client.infer(self._definition.id, {"features": features}, deadline=deadline)
+        return [self._reading(tokens, at, outputs) for at, tokens in enumerate(sentences)]
+
+    def _reading(
+        self, tokens: Sequence[Token], at: int, outputs: Mapping[str, npt.NDArray[np.float32]]
+    ) -> LabelReading:
+        if not any(token.norm[0].isalnum() for token in tokens):  # no word at all: a guess would mean nothing
+            return LabelReading({}, dict.fromkeys(TAXONOMIES.values(), 1.0), ())
+        labels: dict[str, float] = {}
+        outside: dict[str, float] = {}
+        for head, taxonomy in TAXONOMIES.items():
+            for name, probability in zip(self._labels[head], map(float, outputs[head][at]), strict=True):
+                if name == OUT_OF_SCOPE:
+                    outside[taxonomy] = probability
+                else:
+                    labels[f"{taxonomy}:{name}"] = probability
+        tags = outputs["tags"][at][: min(len(tokens), MAX_TOKENS)]
+        return LabelReading(labels, outside, tuple(self._spans(tags)))
+
+    def _spans(self, tags: npt.NDArray[np.float32]) -> Iterator[TaggedSlot]:
+        """BIO to spans; an I without a B of its name begins a span, which is the commoner mistake of the two."""
+        names = [self._tags[number] for number in tags.argmax(axis=1)]
+        start = 0
+        while start < len(names):
+            prefix, _, slot = names[start].partition("-")
+            end = start + 1
+            if prefix != _OUTSIDE:
+                while end < len(names) and names[end] == f"I-{slot}":
+                    end += 1
+                yield TaggedSlot(f"massive:{slot}", start, end, float(tags[start:end].max(axis=1).mean()))
+            start = end
+
+
+def _names(definition: ModelDefinition, parameter: str) -> tuple[str, ...]:
+    return tuple(str(name) for name in definition.parameters.get(parameter, ()))
+
+
+def _describe(definition: ModelDefinition, labels: Mapping[str, tuple[str, ...]], backend: str) -> EngineInfo:
+    intents = tuple(
+        f"{taxonomy}:{name}" for head, taxonomy in TAXONOMIES.items() for name in labels[head] if name != OUT_OF_SCOPE
+    )
+    return EngineInfo(
+        model=definition.id,
+        digest=f"sha256:{definition.sha256}",
+        licence=definition.licence,
+        locales=definition.locales,
+        backend=backend,
+        engine="onnxruntime" if backend == "embedded" else backend,
+        size_bytes=definition.path.stat().st_size,
+        intents=intents,
+        description=f"Hashed word and character features, convolutions; {len(intents)} labels of MASSIVE and CLINC150.",
+        scores=tuple(_scores(definition)),
+    )
+
+
+def _scores(definition: ModelDefinition) -> Iterator[tuple[str, str, float, str]]:
+    """What the training run measured, from the bundle; nothing if the bundle brings no figures."""
+    path = definition.path.with_name("scores.json")
+    if not path.is_file():
+        return
+    report = json.loads(path.read_text(encoding="utf-8"))
+    for key, dataset in _MEASURED.items():
+        model = report.get(key, {}).get("model", {})
+        for figure, metric in (("accuracy", "intent_accuracy"), ("slot_f1", "slot_f1")):
+            if figure in model:
+                yield "en", metric, float(model[figure]), dataset
+        if "out_of_scope_auc" in model:
+            yield "en", "out_of_scope_auc", float(model["out_of_scope_auc"]), dataset

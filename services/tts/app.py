@@ -22,7 +22,7 @@ _FEATURES = ("Discard", "Flush", "ListVoices", "Phonemize", "prosody", "timing_m
 _NOTES = (
     "Speech by rule (formant synthesis), made by espeak-ng in a process of its own: clear and quick, not natural.",
     "Plain text only; SSML, lexicons and reference audio are refused.",
-    "Dates, times, amounts, units and ordinals in figures are read in en, de, es, fr, it; elsewhere as the engine does.",
+    "Dates, times, amounts, units and ordinals are read rightly in en, de, es, fr, it; elsewhere as the engine does.",
     "Japanese is read from kana only: kanji are named, not pronounced.",
 )
 

@@ -60,7 +60,7 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((r"(?P<h>[0-9]{1,2})\.(?P<min>[0-9]{2})<UHR>\b",), "_time"),  # 14.30 Uhr
     ((r"(?P<h>[0-9]{1,2})[ ]?[hH][ ]?(?P<min>[0-9]{2})(?!\w)",), "_time"),  # 14h30
     ((r"(?P<month><MONTH>)[ ](?P<d>[0-9]{1,2})<END>",), "_month_day"),  # November 20
-    ((r"(?P<d>[0-9]{1,2})\.?(?=[ \u00a0](?:de[ ])?<MONTH>\b)",), "_day_month"),  # 20. November
+    ((r"(?P<d>[0-9]{1,2})[.°º]?(?=[ \u00a0](?:de[ ])?<MONTH>\b)",), "_day_month"),  # 20. November
     (  # $5.20, $5 million
         (
             r"(?P<minus>[-−])?<SYMBOL>[ \u00a0]?(?P<n><N>)",

@@ -21,8 +21,8 @@ _BOUNDARY = re.compile(
 _CLAUSE = re.compile(r"[、，；：]|[,;:—–،؛](?=\s)")
 # Titles and the like after which a name or a number follows.
 _ABBREVIATIONS = frozenset("mr mrs ms dr prof st sr jr vs etc no fig vol approx bzw usw ca nr sra dra mme mlle".split())
-# Also no ends: an initial, "p.m.", a short number ("am 3. Mai", "1. Milk").
-_ABBREVIATED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}|(?!i$)[a-z]|\d{1,2}")
+# Also no ends: an initial, "p.m.", a short number ("am 3. Mai", "1. Milk"), a date without its year ("am 20.11. um 7").
+_ABBREVIATED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}|(?!i$)[a-z]|\d{1,2}|\d\d\.[01]\d")
 # Punctuation that is spoken; all other says nothing on its own.
 _SPOKEN_PUNCTUATION = frozenset("%&@#*")
 

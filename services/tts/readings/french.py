@@ -93,6 +93,9 @@ FRENCH = Reading(
     year=str,
     year_cues=frozenset(),
     units={
+        **{word: _feminine(word) for word in ("heure", "minute", "seconde", "semaine", "personne")},
+        **{f"{word}s": _feminine(word) for word in ("heure", "minute", "seconde", "semaine", "personne")},
+        "fois": Noun("une fois", "fois", feminine=True),
         "km": _unit("kilomètre"),
         "m": _unit("mètre"),
         "cm": _unit("centimètre"),

@@ -102,6 +102,10 @@ GERMAN = Reading(
     year=_year,
     year_cues=frozenset("jahr jahre jahres seit bis von ab um anno in sommer winter herbst frühjahr".split()),
     units={
+        **{word: _unit(word, "eine") for word in ("Stunde", "Minute", "Sekunde", "Woche", "Meile", "Person")},
+        **{word: _unit(word) for word in ("Uhr", "Tag", "Monat", "Jahr", "Grad", "Liter", "Meter", "Kilometer")},
+        **{word: _unit(word) for word in ("Gramm", "Kilogramm", "Kilo", "Euro", "Cent", "Dollar", "Prozent", "Punkt")},
+        "%": _unit("Prozent"),
         "km": _unit("Kilometer"),
         "m": _unit("Meter"),
         "cm": _unit("Zentimeter"),

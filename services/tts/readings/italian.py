@@ -50,6 +50,8 @@ ITALIAN = Reading(
     year=str,
     year_cues=frozenset(),
     units={
+        **{word: _unit(word, word) for word in "minuto secondo giorno mese anno grado chilometro metro litro".split()},
+        **{word: _feminine(word, word) for word in ("ora", "settimana", "volta", "persona")},
         "km": _unit("chilometro", "chilometri"),
         "m": _unit("metro", "metri"),
         "cm": _unit("centimetro", "centimetri"),

@@ -76,6 +76,13 @@ SPANISH = Reading(
     year=str,
     year_cues=frozenset(),
     units={
+        **{word: _unit(word) for word in "minuto segundo día año grado kilómetro metro litro kilo euro punto".split()},
+        **{f"{word}s": _unit(word) for word in "minuto segundo día año grado kilómetro metro litro kilo euro".split()},
+        **{word: _feminine(word) for word in ("hora", "semana", "persona")},
+        **{f"{word}s": _feminine(word) for word in ("hora", "semana", "persona")},
+        "mes": _unit("mes", "meses"),
+        "vez": Noun("una vez", "veces", feminine=True),
+        "veces": Noun("una vez", "veces", feminine=True),
         "km": _unit("kilómetro"),
         "m": _unit("metro"),
         "cm": _unit("centímetro"),

@@ -313,3 +313,24 @@ async def test_words_begin_where_the_marks_say(synthesizer: Synthesizer, engine:
     errors = [min(abs(mark.start_s - onset) for onset in onsets) for mark in first]
     assert len(first) == 8
     assert max(errors) < 0.05, errors
+
+
+async def test_volume_and_rate_and_pitch_through_the_whole_chain(synthesizer: Synthesizer) -> None:
+    """What a client asks for, measured on what it gets."""
+    text = "A rather long sentence that is spoken at several levels of loudness."
+
+    async def made(**prosody: float) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+        events = say(synthesizer, text, SpeechRequest(language="en-US", **prosody))  # type: ignore[arg-type]
+        return np.frombuffer(b"".join([event.data async for event in events if isinstance(event, Audio)]), "<i2")
+
+    def level_db(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> float:
+        return float(10 * np.log10(np.mean(np.square(samples.astype(float)))))
+
+    plain = await made()
+    for gain_db in (-20.0, -6.0):
+        assert level_db(await made(gain_db=gain_db)) - level_db(plain) == pytest.approx(gain_db, abs=0.3)
+    for rate in (0.5, 1.5):
+        assert speech_length(plain) / speech_length(await made(rate=rate)) == pytest.approx(rate, rel=0.2)
+    assert 12 * np.log2(fundamental(await made(pitch=4.0), 22_050) / fundamental(plain, 22_050)) == pytest.approx(
+        4, abs=1
+    )

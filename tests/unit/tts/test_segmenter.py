@@ -87,3 +87,7 @@ def test_a_megabyte_of_letters_is_cut_into_bounded_segments() -> None:
         longest = max([longest, *(len(segment.text) for segment in segmenter.push("x" * 1000))])
     assert longest == 160
     assert segmenter.received == 1_000_000
+
+
+def test_a_date_without_its_year_ends_no_sentence() -> None:
+    assert cut("Am 20.11. um 7 Uhr. Gut.", 160) == ["Am 20.11. um 7 Uhr.", "Gut."]

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 
 import grpc
 
-from antiphon.commands import conversing, inspecting, single, skills
+from antiphon.commands import conversing, inspecting, single, skill, skills
 from antiphon.commands.options import common
 from antiphon.errors import AntiphonApiError
 from antiphon.microphone import MicrophoneMissing
@@ -87,6 +87,11 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]] = 
         "list the skills, and add one of your own",
         skills.add,
         "antiphon skills\n  antiphon skills --register localhost:9100\n  antiphon skills --disable smalltalk",
+    ),
+    "skill": (
+        "write a skill of your own, and try it",
+        skill.add,
+        'antiphon skill new dice\n  antiphon skill test dice\n  antiphon skill test dice --say "roll three dice"',
     ),
     "explain": ("show why a turn went as it did", inspecting.add_explain, "antiphon explain 4f7c… --json"),
     "health": ("ask whether all is well", inspecting.add_health, "antiphon health && echo fine"),

@@ -144,14 +144,14 @@ def test_users_have_their_own(ada: Ada, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_admitted(ada: Ada) -> None:
-    assert ada.say("remove", item("milk")) == "Milk: on none of your lists."
+    assert ada.say("remove", item("milk")) == "I cannot find milk on any of your lists."
     assert ada.reason == "NOT_ON_THE_LIST"
     ada.say("add", item("oat milk and soy milk"))
     ada.say("remove", item("milk"))
     assert ada.reason == "NOT_ON_THE_LIST", "which of the two was meant?"
     assert ada.say("remove", item("oat")) == "Shopping list: took off oat milk."
     assert ada.say("read", item("milk")) == "Shopping list: yes, soy milk."
-    assert ada.say("read", item("bread")) == "Shopping list: no bread on it."
+    assert ada.say("read", item("bread")) == "Shopping list: I cannot find bread there."
 
 
 def test_clearing_is_confirmed_first(ada: Ada) -> None:

@@ -79,8 +79,9 @@ class Durations:
         unit = Decimal(tunit)
         return Span(amount * unit, unit) if 0 <= amount < 10**10 else None
 
-    def one(self, tunit: str) -> Span:
-        return Span(Decimal(tunit), Decimal(tunit))
+    def one_more(self, tunit: str, fraction: Decimal) -> Span | None:
+        """ "minuto y medio"."""
+        return self.more(Decimal(1), tunit, fraction)
 
     def const(self, constant: str) -> Span:
         """ "Viertelstunde": seconds."""

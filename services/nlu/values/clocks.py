@@ -16,7 +16,7 @@ _PARTS = {  # part of the day -> (first hour, hours) that it may hold, and the t
     "dawn": (1, 8, 5),
     "morning": (3, 10, 8),
     "noon": (11, 5, 12),
-    "afternoon": (12, 8, 15),
+    "afternoon": (12, 9, 15),
     "evening": (15, 9, 19),
     "night": (19, 11, 21),
 }
@@ -58,9 +58,6 @@ def hour_of(part: str) -> int:
 class Hours:
     def of(self, number: int) -> int | None:
         return number if 0 <= number <= 24 else None
-
-    def const(self, constant: str) -> int:
-        return int(constant)
 
 
 class Minutes:
@@ -104,6 +101,15 @@ class Clocks:
 
     def to(self, hour: int, minutes: int) -> Clock:
         return _before(hour, minutes)
+
+    def to_noon(self, minutes: int) -> Clock:
+        """ "midi moins dix"."""
+        return replace(_before(_NOON, minutes), settled=True)
+
+    def military(self, number: int) -> Clock | None:
+        """ "fourteen hundred hours"."""
+        hour, minute = divmod(number, 100)
+        return Clock(hour % 24, minute, settled=True) if 1 <= hour <= 24 and minute < 60 else None
 
     def half_past(self, hour: int) -> Clock:
         return Clock(hour, 30)

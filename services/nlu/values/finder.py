@@ -302,7 +302,7 @@ def _actions(situation: Situation, language: str) -> tuple[Moments, Mapping[str,
     return moments, {
         **dict.fromkeys(("amount", "fraction"), amounts),
         **dict.fromkeys(("duration", "single", "said_duration", "asked_duration"), durations),
-        **dict.fromkeys(("hour", "noon"), Hours()),
+        "hour": Hours(),
         **dict.fromkeys(("minutes", "minute", "tominutes", "quarter", "count"), minutes),
         **dict.fromkeys(("clock", "said", "bare", "face", "time", "at_time"), clocks),
         **dict.fromkeys(("day", "date"), days),

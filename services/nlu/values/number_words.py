@@ -126,6 +126,14 @@ _FR_TENS = "_ _ vingt trente quarante cinquante soixante".split()
 
 
 def _french(number: int) -> Iterator[str]:
+    """Both genders: "vingt et un", "vingt et une heures"."""
+    for spoken in _french_words(number):
+        yield spoken
+        if number > 1 and spoken.endswith((" un", "-un")):
+            yield f"{spoken}e"
+
+
+def _french_words(number: int) -> Iterator[str]:
     if number == 1:
         yield from ("un", "une")
     elif number < 20:

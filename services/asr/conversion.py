@@ -28,6 +28,7 @@ from services.runtime.audio import AudioFormat
 from services.runtime.errors import FailedPrecondition, InvalidInput
 
 _ENCODING = "AUDIO_ENCODING_"
+_WITHOUT_SPACES = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my"})
 _CONTAINERS = {audio_pb2.AUDIO_ENCODING_WAV: Container.WAV, audio_pb2.AUDIO_ENCODING_FLAC: Container.FLAC}
 
 
@@ -158,22 +159,29 @@ def result(
         models=models,
     )
     if isinstance(event, Partial):
-        message.alternatives.append(alternative(Alternative(event.text)))
+        message.alternatives.append(alternative(Alternative(event.text), locale))
         message.stability = event.stability
-        message.stable_prefix_code_points = event.stable_prefix
+        message.stable_prefix_code_points = len(written(event.text[: event.stable_prefix], locale))
     else:
-        message.alternatives.extend(alternative(each) for each in event.alternatives)
+        message.alternatives.extend(alternative(each, locale) for each in event.alternatives)
         message.is_final = True
         message.stability = 1.0
-        message.stable_prefix_code_points = len(event.alternatives[0].text) if event.alternatives else 0
+        message.stable_prefix_code_points = len(message.alternatives[0].spoken_text) if event.alternatives else 0
     return message
 
 
-def alternative(given: Alternative) -> speech_pb2.SpeechAlternative:
+def written(text: str, locale: str) -> str:
+    """Words as the language writes them: engines put a space between any two."""
+    return text.replace(" ", "") if locale.partition("-")[0] in _WITHOUT_SPACES else text
+
+
+def alternative(given: Alternative, locale: str) -> speech_pb2.SpeechAlternative:
     """Spoken and display text are the same: nothing here formats text yet."""
+    text = written(given.text, locale)
+    gap = len(written(" ", locale))
     message = speech_pb2.SpeechAlternative(
-        spoken_text=given.text,
-        display_text=given.text,
+        spoken_text=text,
+        display_text=text,
         confidence=given.confidence,
         acoustic_score=given.acoustic_score,
         language_score=given.language_score,
@@ -189,7 +197,7 @@ def alternative(given: Alternative) -> speech_pb2.SpeechAlternative:
                 span=text_pb2.TextSpan(start=at, end=at + len(word.text)),
             )
         )
-        at += len(word.text) + 1
+        at += len(word.text) + gap
     return message
 
 

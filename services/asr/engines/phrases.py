@@ -20,6 +20,8 @@ from services.asr.grammar import MAX_PHRASE_LENGTH, MAX_REPORTED, GrammarClass, 
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _WORD = re.compile(r"[\w'’-]*\w'?", re.UNICODE)
 _EDGES = "'’-_"
+_IDEOGRAPHS = "\u3400"  # from here on scripts without spaces between words
+_LONGEST_IDEOGRAPHIC = 8
 
 _COUNT_PER_PHRASE = 40.0  # sentences that an average phrase counts as, against the discounts
 _DRAWS_PER_PHRASE = 48  # of a phrase with slots
@@ -70,7 +72,20 @@ class Speller:
             parts = tuple(part for part in token.split("-") if part)
             if parts and all(map(self._pronounceable, parts)):
                 return parts
-        return None
+        return self._segmented(token) if token[0] >= _IDEOGRAPHS else None
+
+    def _segmented(self, token: str) -> tuple[str, ...] | None:
+        """Words of a text that is written without spaces: each time the longest that is known."""
+        parts: list[str] = []
+        at = 0
+        while at < len(token):
+            ends = range(min(len(token), at + _LONGEST_IDEOGRAPHIC), at, -1)
+            end = next((end for end in ends if self._pronounceable(token[at:end])), None)
+            if end is None:
+                return None
+            parts.append(token[at:end])
+            at = end
+        return tuple(parts)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +26,16 @@ from services.runtime.worker_process import serve
 
 _KEPT_DECODERS = 4  # idle, per model: 12 MB each with the commands model, 96 MB with the dictation model
 _KEPT_ADAPTED = 2  # of those with a language model of their own
+# Of 25 real orders of coffee, all slots were right in 76 % with the default beams and in 92 % with these, for 30 % more
+# CPU: many rare words begin alike. The second pass gave 4 % of the orders.
+_ADAPTED: Mapping[str, bool | int | float | str] = {
+    "beam": 1e-60,
+    "wbeam": 1e-40,
+    "pbeam": 1e-60,
+    "lpbeam": 1e-50,
+    "lponlybeam": 1e-40,
+    "fwdflat": True,
+}
 _KEPT_LANGUAGE_MODELS = 6  # per worker, the latest used; a decoder for one is made in 25 ms
 
 
@@ -49,7 +59,12 @@ class Decoders:
     def adapted(self, model: LanguageModel) -> Decoders:
         """Decoders of the same sounds with another language model. Raises Unavailable when it is gone."""
         folder = Path(model.folder)
-        bundle = replace(self._bundle, language_model=folder / MODEL, dictionary=folder / DICTIONARY)
+        bundle = replace(
+            self._bundle,
+            language_model=folder / MODEL,
+            dictionary=folder / DICTIONARY,
+            decoder={**self._bundle.decoder, **_ADAPTED},
+        )
         if not (bundle.language_model.exists() and bundle.dictionary.exists()):
             raise Unavailable("the language model is gone", reason="LANGUAGE_MODEL_GONE", retry_after=0.1)
         return Decoders(bundle, _KEPT_ADAPTED)

@@ -1,0 +1,111 @@
+"""The page on adding a skill: its files are what `antiphon skill new` writes, its commands do what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from antiphon.skill.v1 import skill_pb2, skill_pb2_grpc
+from antiphon.skills import load_manifest
+from services.arbitration.adapters.decisions import from_manifest
+from services.arbitration.manifests import problems
+from services.runtime.machine import free_port
+from tests.clients.examples import Example
+from tests.conftest import ROOT
+from tests.fakes.skill_turns import request
+
+pytestmark = pytest.mark.integration
+
+PAGE = ROOT / "docs" / "adding-a-skill.md"
+_FILE = re.compile(r"^<!-- file: (?P<name>\S+) -->\n```\w+\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_RUN = re.compile(r"^<!-- run -->\n```console\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def commands() -> Iterator[Example]:
+    """Every command of the page that needs no platform, with what it shows; installing is what CI did already."""
+    for block in _RUN.finditer(PAGE.read_text(encoding="utf-8")):
+        example: Example | None = None
+        for line in block["body"].splitlines():
+            if line.startswith("$ "):
+                if example is not None:
+                    yield example
+                example = Example(line[2:], ["bash", "-euo", "pipefail", "-c", line[2:]])
+            elif example is not None:
+                example.shown.append(line)
+        if example is not None:
+            yield example
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A folder with the skill that the page makes."""
+    subprocess.run([sys.executable, "-m", "antiphon", "skill", "new", "dice"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_the_page_shows_what_is_written(made: Path) -> None:
+    files = {block["name"]: block["body"] for block in _FILE.finditer(PAGE.read_text(encoding="utf-8"))}
+    assert files, "the page shows no file"
+    for name, body in files.items():
+        assert (made / name).read_text(encoding="utf-8") == body
+    assert len(files["dice/skill.py"].splitlines()) <= 40
+
+
+def test_its_commands_do_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    ran = [example for example in commands() if not example.name.startswith("pip install")]
+    assert len(ran) >= 3
+    for example in ran:
+        example.run("", tmp_path)
+
+
+def test_the_platform_would_take_it(made: Path) -> None:
+    assert problems(from_manifest(load_manifest(made / "dice" / "manifest.yaml"))) == ()
+
+
+def test_its_own_tests_pass(made: Path) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=made / "dice",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout
+    assert "4 passed" in finished.stdout
+
+
+async def test_it_serves_and_keeps_what_it_must_across_restarts(made: Path, tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    environment = {**os.environ, "ANTIPHON_SKILL_DATA": str(tmp_path / "kept")}
+    for start in (1, 2):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "dice/skill.py", address, cwd=made, env=environment
+        )
+        try:
+            async with grpc.aio.insecure_channel(address) as channel:
+                stub = skill_pb2_grpc.SkillServiceStub(channel)
+                rolled = request("dice.roll", key=f"roll-{start}")
+                rolled.context.session.user_id = "ada"
+                first = await answer(stub, rolled)
+                assert re.fullmatch(r"You rolled [1-6]\.", first)
+                assert [await answer(stub, rolled) for _ in range(5)] == [first] * 5
+                asked = request("dice.count")
+                asked.context.session.user_id = "ada"
+                assert await answer(stub, asked) == f"You rolled {start} times."
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def answer(stub: skill_pb2_grpc.SkillServiceStub, asked: skill_pb2.ExecuteRequest) -> str:
+    events = [event async for event in stub.Execute(asked, wait_for_ready=True, timeout=30)]
+    return "".join(event.answer.text for event in events)

@@ -13,6 +13,7 @@ NAMES = (
     "recognition",
     "synthesis",
     "turns",
+    "barge_in",
     "questions",
     "coffee",
     "wake",

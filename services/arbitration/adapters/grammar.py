@@ -15,6 +15,7 @@ from typing import Final
 
 from antiphon.skill.v1 import manifest_pb2
 from antiphon.types.v1 import speech_pb2, text_pb2, value_pb2
+from services.arbitration.adapters.small_words import SMALL_WORDS
 from services.arbitration.contexts import Profile
 from services.arbitration.registry_of_skills import RegisteredSkill, SkillRegistry
 from services.runtime.language import best_supported
@@ -30,6 +31,9 @@ MAX_LENGTH: Final = 200
 KEPT: Final = 64
 """Grammars kept: sets of skills times languages that are in use at the same time."""
 
+ONLY_SHARE: Final = 1.0
+"""Share of the grammar where the client names the skills that may serve: nothing else is to be heard."""
+
 _SLOT: Final = re.compile(r"\{([a-z][a-z0-9_]*)(?:\|([^{}]*))?\}")
 
 
@@ -38,14 +42,19 @@ class Grammars:
     """Grammars by who speaks. One per replica."""
 
     registry: SkillRegistry
-    _made: OrderedDict[tuple[int, str, tuple[str, ...]], speech_pb2.PhraseGrammar] = field(default_factory=OrderedDict)
+    _made: OrderedDict[tuple[int, str, bool, tuple[str, ...]], speech_pb2.PhraseGrammar] = field(
+        default_factory=OrderedDict
+    )
 
     def of(self, profile: Profile) -> speech_pb2.PhraseGrammar | None:
         """The grammar of the skills that serve this user in their language; None when they bring no phrases."""
         skills = [skill for skill in self.registry.enabled(profile.tenant) if self._serves(skill, profile)]
-        key = (self.registry.revision, profile.locale, tuple(skill.manifest.id for skill in skills))
+        ids = tuple(skill.manifest.id for skill in skills)
+        key = (self.registry.revision, profile.locale, bool(profile.only_skills), ids)
         if key not in self._made:
             self._made[key] = _grammar(skills, profile.locale)
+            if profile.only_skills:
+                self._made[key].share = ONLY_SHARE
             while len(self._made) > KEPT:
                 self._made.popitem(last=False)
         self._made.move_to_end(key)
@@ -65,6 +74,8 @@ def _grammar(skills: Iterable[RegisteredSkill], locale: str) -> speech_pb2.Phras
     for skill in skills:
         if skill.manifest.wire:
             made.add(manifest_pb2.SkillManifest.FromString(skill.manifest.wire))
+    if made.grammar.phrases:
+        made.add_words(SMALL_WORDS.get(locale.partition("-")[0], ()))
     return made.grammar
 
 
@@ -87,6 +98,13 @@ class _Making:
                 if said.language_code == served:
                     for phrase in said.phrases:
                         self._add_phrase(phrase, f"{manifest.skill_id}.{intent.name}", slots, manifest, catalogues)
+
+    def add_words(self, phrases: Iterable[str]) -> None:
+        """Phrases without slots."""
+        for phrase in phrases:
+            if phrase not in self._said:
+                self._said.add(phrase)
+                self.grammar.phrases.add(text=phrase)
 
     def _add_phrase(
         self,

@@ -10,7 +10,8 @@ from antiphon.skill.v1 import manifest_pb2
 from antiphon.skills import load_manifest, read_manifest
 from antiphon.types.v1 import value_pb2
 from services.arbitration.adapters.decisions import from_manifest
-from services.arbitration.adapters.grammar import Grammars
+from services.arbitration.adapters.grammar import ONLY_SHARE, Grammars
+from services.arbitration.adapters.small_words import SMALL_WORDS
 from services.arbitration.contexts import Profile
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry
 
@@ -53,6 +54,7 @@ def test_slots_become_classes_by_catalogue_by_type_or_of_their_own() -> None:
     assert [phrase.text for phrase in grammar.phrases] == [
         "a {coffee_drinks} please",
         "{integer} {coffee_drinks} for {coffee_order_name}",
+        *SMALL_WORDS["en"],
     ]
     classes = {each.name: each for each in grammar.classes}
     assert [entry.text for entry in classes["coffee_drinks"].entries] == ["latte", "caffe latte", "lattes"]
@@ -65,7 +67,7 @@ def test_slots_become_classes_by_catalogue_by_type_or_of_their_own() -> None:
 def test_phrases_and_names_are_those_of_the_users_language() -> None:
     grammar = Grammars(registry(read_manifest(COFFEE))).of(Profile("acme", "de-AT"))
     assert grammar is not None
-    assert [phrase.text for phrase in grammar.phrases] == ["einen {coffee_drinks} bitte"]
+    assert [phrase.text for phrase in grammar.phrases] == ["einen {coffee_drinks} bitte", *SMALL_WORDS["de"]]
     assert [entry.text for entry in grammar.classes[0].entries] == ["Milchkaffee", "milchkaffee"]
 
 
@@ -98,3 +100,15 @@ def test_a_grammar_is_made_once_and_anew_when_a_skill_changes() -> None:
     second = grammars.of(Profile("acme", "en"))
     assert second is not None
     assert "one {coffee_drinks} now" in [phrase.text for phrase in second.phrases]
+
+
+def test_a_client_that_names_its_skills_is_heard_in_their_words_alone() -> None:
+    grammars = Grammars(registry(read_manifest(COFFEE)))
+    every, named = (
+        grammars.of(Profile("acme", "en")),
+        grammars.of(Profile("acme", "en", only_skills=frozenset({"coffee"}))),
+    )
+    assert every is not None
+    assert named is not None
+    assert not every.HasField("share")
+    assert named.share == ONLY_SHARE

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import inspect
 import json
+import logging
 import re
 import shutil
 import sys
@@ -188,6 +189,9 @@ async def _reached(where: str) -> AsyncIterator[tuple[grpc.aio.Channel, str]]:
         return
     _sdk()
     from antiphon.skills import serve
+
+    logging.basicConfig(format="        %(message)s")  # what a skill raises is for its author's eyes
+    logging.getLogger("antiphon.skills.host").setLevel(logging.DEBUG)
 
     skills = _loaded(Path(where))
     folder = Path(tempfile.mkdtemp(prefix="antiphon-skill-"))

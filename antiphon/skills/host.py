@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+import traceback
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, cast
 
@@ -164,16 +166,18 @@ def _turn(
 
 @contextmanager
 def _crashes(turn: Turn | None = None) -> Iterator[None]:
-    """A defect of a skill becomes an error of the contract; its text stays in the skill's own log.
+    """A defect of a skill becomes an error of the contract. SystemExit too: it must not take the others with it.
 
-    SystemExit too: a skill that exits must not take the others with it.
+    The log says where; what the exception says may be a user's words, and is logged for debugging alone.
     """
     try:
         yield
     except SkillError:
         raise
     except (Exception, SystemExit) as error:
-        log.exception("a skill crashed")
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        log.error("a skill crashed: %s in %s, line %s", type(error).__name__, last.filename, last.lineno)
+        log.debug("what it raised", exc_info=True)
         effect = turn is not None and turn.storage is not None and turn.storage.changed
         raise SkillError("SKILL_CRASHED", "the skill failed", kind=Trouble.CRASHED, effect=effect) from error
 
@@ -209,18 +213,33 @@ async def _completed(
 ) -> AsyncIterator[skill_pb2.ExecuteResponse]:
     """What the skill yields, completed by what it need not care about: places, the end, the receipt."""
     measured = Measured()
-    async for event in skill.handle(turn):
-        event = measured.admitted(event)
-        kind = event.WhichOneof("event")
-        if kind == "done":
-            yield _with_receipt(event, turn, intent)
-            return
-        yield event
-        if kind == "prompt":
-            yield skill_pb2.ExecuteResponse(done=skill_pb2.Done(outcome=skill_pb2.EXECUTION_OUTCOME_AWAITING_USER))
-            return
+    async with _handled(skill, turn) as events:
+        async for event in events:
+            event = measured.admitted(event)
+            kind = event.WhichOneof("event")
+            if kind == "done":
+                yield _with_receipt(event, turn, intent)
+                return
+            yield event
+            if kind == "prompt":
+                yield skill_pb2.ExecuteResponse(done=skill_pb2.Done(outcome=skill_pb2.EXECUTION_OUTCOME_AWAITING_USER))
+                return
     ending = skill_pb2.Done(outcome=skill_pb2.EXECUTION_OUTCOME_COMPLETED)
     yield _with_receipt(skill_pb2.ExecuteResponse(done=ending), turn, intent)
+
+
+@asynccontextmanager
+async def _handled(skill: Skill, turn: Turn) -> AsyncIterator[AsyncIterator[skill_pb2.ExecuteResponse]]:
+    """The skill's events, closed when nobody wants more of them."""
+    events: object = skill.handle(turn)
+    if inspect.iscoroutine(events):
+        events.close()
+        raise TypeError("handle is an async generator: it yields")
+    try:
+        yield cast("AsyncIterator[skill_pb2.ExecuteResponse]", events)
+    finally:
+        if inspect.isasyncgen(events):
+            await events.aclose()
 
 
 def _with_receipt(

@@ -1,5 +1,4 @@
 """Keeps the state of a conversation and finds the words where no skill does.
 
-An honest minimum: sentences by rule in five languages, beliefs taken over from what was understood. The state is real:
-versioned, stored, and safe to repeat.
+By rule, in five languages: one file of sentences each. The state is versioned, stored, and safe to repeat.
 """

@@ -9,14 +9,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from antiphon.dialogue.v1 import dialogue_pb2
 from antiphon.types.v1 import answer_pb2, context_pb2, provenance_pb2, understanding_pb2, value_pb2
-from services.dialogue.manager import Answer, Asked, DialogueManager, Purpose, Question, Skill
+from services.dialogue.asked import Answer, Asked, Purpose, Question, Skill
+from services.dialogue.manager import DialogueManager
 from services.dialogue.state import Belief, DialogueState, Slot
 from services.runtime.calls import Call
 from services.runtime.errors import FailedPrecondition, InvalidInput
 
-MODEL = "antiphon/dialogue-rules@1.0.0"
+MODEL = "antiphon/dialogue-rules@1.1.0"
 
 MAX_TEXT = 4_000
+MAX_SLOTS = 32
+MAX_PHRASES = 20
+MAX_LANGUAGES = 10
+MAX_SKILLS = 20
 
 _PURPOSES = {
     dialogue_pb2.RESPONSE_PURPOSE_UNSPECIFIED: Purpose.OPEN,
@@ -100,11 +105,14 @@ def asked(request: dialogue_pb2.RespondRequest) -> Asked:
         intent=best.intent,
         skill_id=best.skill_id if request.purpose == dialogue_pb2.RESPONSE_PURPOSE_TRACK else "",
         acts=tuple(answer_pb2.DialogueActType.Name(act.type).removeprefix("DIALOGUE_ACT_TYPE_") for act in acts),
-        slots=tuple(_slot(best.skill_id, slot) for slot in best.slots),
-        skills=tuple(Skill(skill.skill_id, skill.name, tuple(skill.examples)) for skill in request.skills),
+        slots=tuple(_slot(best.skill_id, slot, request.context.turn_id) for slot in best.slots[:MAX_SLOTS]),
+        skills=tuple(Skill(skill.skill_id, skill.name, tuple(skill.examples)) for skill in request.skills[:MAX_SKILLS]),
         slot=request.slot,
         question=request.question,
         skill_answer=request.skill_answer,
+        focus=tuple(_slot(best.skill_id, slot, request.context.turn_id) for slot in request.focus[:MAX_SLOTS]),
+        phrases=tuple(request.intent_phrases[:MAX_PHRASES]),
+        languages=tuple(request.context.session.language_codes[:MAX_LANGUAGES]),
         reading=best.SerializeToString() if request.interpretations else b"",
         hour=_hour(request.context),
         max_length=request.max_answer_code_points,
@@ -156,9 +164,14 @@ def _hour(context: context_pb2.TurnContext) -> int | None:
     return context.now.ToDatetime(tzinfo=UTC).astimezone(zone).hour
 
 
-def _slot(skill_id: str, slot: understanding_pb2.Slot) -> Slot:
-    wire, value = slot.SerializeToString(), slot.value.SerializeToString()
-    return Slot(skill_id, slot.name, slot.text, slot.confidence, wire, value)
+def _slot(skill_id: str, slot: understanding_pb2.Slot, turn_id: str) -> Slot:
+    """The slot as it is kept: with the turn it is of, which a later turn may carry it over from."""
+    kept = understanding_pb2.Slot()
+    kept.CopyFrom(slot)
+    kept.source_turn_id = kept.source_turn_id or turn_id
+    return Slot(
+        skill_id, slot.name, slot.text, slot.confidence, kept.SerializeToString(), slot.value.SerializeToString()
+    )
 
 
 def _belief(belief: Belief) -> dialogue_pb2.Belief:

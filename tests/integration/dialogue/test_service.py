@@ -62,6 +62,36 @@ async def test_a_confirmation_is_words_a_question_and_a_state(stub: Stub) -> Non
     assert found.state.past_turns[0].interpretation.slots[0].value.text == "milk"
 
 
+async def test_a_confirmation_reads_the_intent_back(stub: Stub) -> None:
+    asked = request()
+    asked.purpose = dialogue_pb2.RESPONSE_PURPOSE_CONFIRM
+    asked.intent_phrases.extend(["purchase {item}", "buy {item|milk} for {price}"])
+    slot = understanding_pb2.Slot(name="item", text="oat milk", value=value_pb2.Value(text="oat milk"))
+    asked.interpretations.add(intent="shop.buy", skill_id="shop", slots=[slot])
+    assert (await respond(stub, asked))["text"].text.text == "Purchase oat milk, shall I?"
+
+
+async def test_focus_is_kept_with_its_turn(stub: Stub) -> None:
+    asked = request()
+    asked.purpose = dialogue_pb2.RESPONSE_PURPOSE_TRACK
+    asked.skill_answer = "It is noon in Rome."
+    said = understanding_pb2.Slot(name="place", text="rome")
+    asked.interpretations.add(intent="clock.time", skill_id="clock", slots=[said])
+    asked.focus.add(name="place", text="Rome, Italy", value=value_pb2.Value(text="Rome"))
+    await respond(stub, asked)
+    found = await stub.GetDialogueState(dialogue_pb2.GetDialogueStateRequest(session_id="session"))
+    (slot,) = found.state.focus
+    assert (slot.name, slot.text, slot.source_turn_id) == ("place", "Rome, Italy", "turn-1")
+
+
+async def test_a_stranger_is_told_which_languages_are_spoken(stub: Stub) -> None:
+    asked = request()
+    asked.language_code = "ja"
+    asked.context.session.language_codes.extend(["ja", "it"])
+    text = (await respond(stub, asked))["text"].text
+    assert (text.text, text.language_code) == ("Parlo italiano, inglese, tedesco, spagnolo e francese.", "it")
+
+
 async def test_a_repeat_is_told_as_such(stub: Stub) -> None:
     first, again = await respond(stub, request()), await respond(stub, request())
     assert again["text"] == first["text"]

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
 
-from services.dialogue.manager import Act, Asked, DialogueManager, Purpose, Question, Skill
+from services.dialogue.asked import Act, Asked, Purpose, Question, Skill
+from services.dialogue.manager import DialogueManager
 from services.dialogue.sentences import SENTENCES
-from services.dialogue.state import REMEMBERED_REPLIES, REMEMBERED_TURNS, DialogueState, Slot, decoded, encoded
+from services.dialogue.state import (
+    MAX_FOCUS,
+    REMEMBERED_REPLIES,
+    REMEMBERED_TURNS,
+    DialogueState,
+    Slot,
+    decoded,
+    encoded,
+)
 from services.runtime.errors import Conflict, FailedPrecondition, InvalidInput, NotFound
 from services.runtime.store import MemorySessionStore, Versioned
 
@@ -36,73 +46,26 @@ def words(turn: Asked) -> str:
     return asyncio.run(manager().respond("acme", turn)).words.text
 
 
-@pytest.mark.parametrize(
-    ("turn", "text"),
-    [
-        (asked(intent="dialogue.greeting"), "Hello."),
-        (asked(intent="dialogue.greeting", hour=8), "Good morning."),
-        (asked(intent="dialogue.greeting", hour=20), "Good evening."),
-        (asked(acts=("GREET",)), "Hello."),
-        (asked(intent="dialogue.stop"), "All right."),
-        (asked(intent="dialogue.repeat"), "I have not said anything yet."),
-        (
-            asked(intent="dialogue.help", skills=(CALCULATOR, CLOCK)),
-            "You can say, for example: what is three times four or what time is it.",
-        ),
-        (asked(intent="dialogue.help"), "I can listen and answer, but no skill is switched on for you yet."),
-        (
-            asked(Purpose.FALLBACK, reason="OUT_OF_SCOPE", skills=(CLOCK,)),
-            "I cannot help with that. You can say, for example: what time is it.",
-        ),
-        (asked(Purpose.FALLBACK, reason="OUT_OF_SCOPE"), "I cannot help with that."),
-        (asked(Purpose.FALLBACK, reason="DENIED_BY_USER"), "All right, I will leave it."),
-        (asked(Purpose.CONFIRM, text="Buy milk."), "I heard: Buy milk. Shall I do that?"),
-        (asked(Purpose.CLARIFY, skills=(CLOCK, CALCULATOR)), "Do you mean Clock or Calculator?"),
-        (asked(Purpose.ELICIT_SLOT, slot="time", question="When?"), "When?"),
-        (asked(Purpose.ELICIT_SLOT, slot="time"), "I need to know a little more. What exactly?"),
-        (
-            asked(Purpose.APOLOGIZE, reason="UNKNOWN_EFFECT"),
-            "I am not sure whether that was done. Please check before you ask again.",
-        ),
-        (
-            asked(Purpose.APOLOGIZE, reason="SKILL_TIMEOUT"),
-            "That takes too long at the moment. Please try again later.",
-        ),
-        (asked(Purpose.APOLOGIZE, reason="SKILL_BROKE_OFF"), "Sorry, that did not work."),
-        (asked(Purpose.TRACK, skill_answer="It is five."), ""),
-    ],
-)
-def test_what_is_said(turn: Asked, text: str) -> None:
-    assert words(turn) == text
-
-
-@pytest.mark.parametrize("locale", sorted(SENTENCES))
-def test_every_language_can_say_everything(locale: str) -> None:
-    for purpose in Purpose:
-        for intent in (
-            "",
-            "dialogue.greeting",
-            "dialogue.help",
-            "dialogue.thanks",
-            "dialogue.goodbye",
-            "dialogue.stop",
-        ):
-            said = words(asked(purpose, locale=locale, intent=intent, text="x", skills=(CLOCK, CALCULATOR)))
-            assert "{" not in said
-            assert bool(said) is (purpose is not Purpose.TRACK)
-
-
-def test_languages_differ() -> None:
-    for name in SENTENCES["en"].__dataclass_fields__:
-        if name not in ("no", "or_word"):  # "no" is Spanish and Italian too
-            assert len({str(getattr(say, name)) for say in SENTENCES.values()}) >= 3, name
-
-
 def test_relatives_are_served_and_strangers_are_not() -> None:
     assert words(asked(locale="de-AT", intent="dialogue.stop")) == "In Ordnung."
     with pytest.raises(FailedPrecondition) as refused:
         words(asked(locale="ja"))
     assert refused.value.reason == "LOCALE_NOT_SERVED"
+
+
+def test_a_stranger_who_speaks_another_language_is_told_which_are_spoken() -> None:
+    async def scenario() -> None:
+        talk = manager()
+        turn = asked(locale="ja", languages=("ja", "de-AT"), intent="dialogue.greeting", text="こんにちは")
+        answer = await talk.respond("acme", turn)
+        assert (answer.words.text, answer.locale) == (SENTENCES["de"].languages, "de")
+        kept = asked(Purpose.TRACK, 2, locale="ja", languages=("de",), skill_answer="五時です。")
+        assert (await talk.respond("acme", kept)).words.text == ""
+        assert (await talk.state("acme", "session")).past[0].answer == "五時です。"
+        with pytest.raises(FailedPrecondition):
+            await talk.respond("acme", asked(number=3, locale="ja", languages=("ko", "ja")))
+
+    asyncio.run(scenario())
 
 
 def test_questions_are_prompts() -> None:
@@ -125,12 +88,6 @@ def test_what_is_needed(field: str) -> None:
             words(replace(asked(), **{field: value}))  # type: ignore[arg-type]
 
 
-def test_answers_are_cut_between_sentences() -> None:
-    long = asked(Purpose.FALLBACK, reason="OUT_OF_SCOPE", skills=(CLOCK,), max_length=40)
-    assert words(long) == "I cannot help with that."
-    assert words(replace(long, max_length=10)) == "I cannot help with that."
-
-
 # --- state ---------------------------------------------------------------------------------------------------------
 def test_the_state_grows_by_turns() -> None:
     async def scenario() -> None:
@@ -145,11 +102,63 @@ def test_the_state_grows_by_turns() -> None:
         assert state.version == 2
         assert [past.turn_id for past in state.past] == ["turn-2", "turn-1"]
         assert state.past[1].reading == b"reading"
-        assert state.focus == (slot,)
+        assert state.focus == (replace(slot, since=1),)
         assert [(belief.key, belief.value, belief.turn_id) for belief in state.changed_by("turn-1")] == [
             ("clock.place", b"value", "turn-1")
         ]
         assert decoded("session", encoded(state), state.expires_at) == state
+
+    asyncio.run(scenario())
+
+
+def test_focus_is_what_was_said_lately_and_what_the_skill_keeps() -> None:
+    async def scenario() -> None:
+        talk = manager()
+
+        async def turn(number: int, *slots: Slot, focus: tuple[Slot, ...] = ()) -> list[tuple[str, str]]:
+            track = asked(Purpose.TRACK, number, skill_id="weather", slots=slots, focus=focus)
+            return [(slot.name, slot.text) for slot in (await talk.respond("acme", track)).state.focus]
+
+        rome, tomorrow = Slot("weather", "place", "rome", 0.9), Slot("weather", "day", "tomorrow", 0.9)
+        assert await turn(1, rome, tomorrow) == [("place", "rome"), ("day", "tomorrow")]
+        paris = Slot("weather", "place", "paris", 0.9)
+        assert await turn(2, paris) == [("place", "paris"), ("day", "tomorrow")]
+        city = Slot("weather", "place", "paris, france", 1.0)
+        assert await turn(3, paris, focus=(city,)) == [("place", "paris, france"), ("day", "tomorrow")]
+        other = Slot("clock", "place", "oslo", 0.9)
+        assert await turn(4, other) == [("place", "oslo"), ("place", "paris, france"), ("day", "tomorrow")]
+        assert await turn(5) == [("place", "oslo"), ("place", "paris, france"), ("day", "tomorrow")]
+        assert await turn(6) == [("place", "oslo"), ("place", "paris, france")]
+        assert await turn(9 + 1) == [("place", "oslo"), ("place", "paris, france")]
+        assert await turn(11) == [("place", "oslo")]
+        assert await turn(12) == []
+
+    asyncio.run(scenario())
+
+
+def test_focus_is_bounded() -> None:
+    async def scenario() -> None:
+        slots = tuple(Slot("skill", f"slot_{number}", "x", 0.5) for number in range(100))
+        answer = await manager().respond("acme", asked(Purpose.TRACK, slots=slots))
+        assert len(answer.state.focus) == MAX_FOCUS
+
+    asyncio.run(scenario())
+
+
+def test_a_state_of_an_older_version_is_read() -> None:
+    state = DialogueState("session", 7, focus=(Slot("clock", "place", "rome", 0.9, b"wire", b"value", since=3),))
+    kept = json.loads(encoded(state))
+    kept["focus"] = [row[:6] for row in kept["focus"]]
+    assert decoded("session", json.dumps(kept).encode(), 0.0).focus[0].since == 7
+
+
+def test_a_question_that_is_repeated_stays_open() -> None:
+    async def scenario() -> None:
+        talk = manager()
+        first = await talk.respond("acme", asked(Purpose.ELICIT_SLOT, 1, slot="time", question="When?"))
+        again = await talk.respond("acme", asked(Purpose.OPEN, 2, intent="dialogue.repeat"))
+        assert (again.words.text, again.prompt) == ("When?", first.prompt)
+        assert (await talk.state("acme", "session")).pending == first.prompt
 
     asyncio.run(scenario())
 

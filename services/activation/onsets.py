@@ -24,11 +24,13 @@ _SETTLE_FRAMES = 10  # the first 100 ms only tell what the surroundings are
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """A sound began: seconds of audio, from its first frame to the one that decided; `rise_db` above surroundings."""
+    """A sound began: seconds of audio, from its first frame to the one that decided; `rise_db` above surroundings, at
+    `level_dbfs`."""
 
     start_s: float
     decided_s: float
     rise_db: float
+    level_dbfs: float = -100.0
 
     @property
     def score(self) -> float:
@@ -79,7 +81,7 @@ class OnsetDetector:
             return None
         self._sounding, self._quiet = True, 0
         seconds = _FRAME_MS / 1000
-        return Onset((self._frame - self._loud) * seconds, self._frame * seconds, rise)
+        return Onset((self._frame - self._loud) * seconds, self._frame * seconds, rise, level)
 
     def _follow(self, level: float, around: float) -> None:
         if level < around:

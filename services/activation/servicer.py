@@ -203,7 +203,9 @@ class ActivationServicer:
             label, span = SOUND_ONSET, _span(event.start_s, event.decided_s)
         else:
             label, span = event.label, _span(event.start_s, event.end_s)
-        heard = pb.AcousticEvent(label=label, score=event.score, span=span, provenance=self._rules())
+        heard = pb.AcousticEvent(
+            label=label, score=event.score, span=span, provenance=self._rules(), level_dbfs=event.level_dbfs
+        )
         return pb.StreamingDetectResponse(acoustic_event=heard)
 
     def _started(self, models: Sequence[provenance_pb2.ModelProvenance]) -> session_pb2.SessionStarted:

@@ -548,10 +548,13 @@ class AcousticEvent(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     SPAN_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    LEVEL_DBFS_FIELD_NUMBER: _builtins.int
     label: _builtins.str
     """Label of the model ("glass_breaking")."""
     score: _builtins.float
     """Probability, 0 to 1."""
+    level_dbfs: _builtins.float
+    """Its loudest level in dB relative to full scale, -100 to 0; unset if not measured."""
     @_builtins.property
     def span(self) -> _audio_pb2.AudioSpan:
         """Where it was heard."""
@@ -567,12 +570,15 @@ class AcousticEvent(_message.Message):
         score: _builtins.float = ...,
         span: _audio_pb2.AudioSpan | None = ...,
         provenance: _provenance_pb2.ModelProvenance | None = ...,
+        level_dbfs: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance", "span", b"span"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_level_dbfs", b"_level_dbfs", "level_dbfs", b"level_dbfs", "provenance", b"provenance", "span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "provenance", b"provenance", "score", b"score", "span", b"span"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_level_dbfs", b"_level_dbfs", "label", b"label", "level_dbfs", b"level_dbfs", "provenance", b"provenance", "score", b"score", "span", b"span"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__level_dbfs: _TypeAlias = _typing.Literal["level_dbfs"]  # noqa: Y015
+    _WhichOneofArgType__level_dbfs: _TypeAlias = _typing.Literal["_level_dbfs", b"_level_dbfs"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__level_dbfs) -> _WhichOneofReturnType__level_dbfs | None: ...
 
 Global___AcousticEvent: _TypeAlias = AcousticEvent  # noqa: Y015
 

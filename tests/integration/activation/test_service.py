@@ -100,9 +100,22 @@ async def test_speech_between_noise_is_found(stub: Stub) -> None:
     assert starts == pytest.approx(1.0, abs=0.15)
     assert ends == pytest.approx(1.0 + speech.size / 16_000, abs=0.6)
     onsets = [response.acoustic_event for response in responses if response.HasField("acoustic_event")]
+    assert -60 < onsets[0].level_dbfs < 0
     assert onsets[0].span.start_offset.ToNanoseconds() / 1e9 == pytest.approx(1.0, abs=0.1)
     assert "audio_acknowledged" in kinds
     assert responses[-1].received_audio_offset.ToNanoseconds() / 1e9 == pytest.approx(pcm.size / 16_000)
+
+
+async def test_sounds_are_named_timed_and_levelled(stub: Stub) -> None:
+    tone = (6000 * np.sin(2 * np.pi * 1000 * np.arange(8000) / 16_000)).astype(np.int16)
+    wanted = config(acoustic_events=pb.AcousticEventConfig(labels=["beep", "silence"]))
+    pcm = np.concatenate((quiet(1.0), tone, np.zeros(4 * 16_000, np.int16)))
+    responses = await run(stub, [wanted, *audio(pcm), END])
+    beep, silence = (response.acoustic_event for response in responses if response.HasField("acoustic_event"))
+    assert (beep.label, silence.label) == ("beep", "silence")
+    assert beep.span.start_offset.ToNanoseconds() / 1e9 == pytest.approx(1.0, abs=0.05)
+    assert beep.level_dbfs == pytest.approx(20 * np.log10(6000 / 32768) - 3, abs=0.5)
+    assert silence.span.start_offset.ToNanoseconds() / 1e9 == pytest.approx(1.5, abs=0.05)
 
 
 async def test_noise_alone_is_not_speech(stub: Stub) -> None:

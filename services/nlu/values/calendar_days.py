@@ -26,6 +26,16 @@ class Day:
     weak: bool = False
 
 
+class Counts:
+    """How many days, weeks, months; bounds are checked where they are added."""
+
+    def of(self, number: int) -> int | None:
+        return number if 0 < number <= FARTHEST else None
+
+    def const(self, constant: str) -> int:
+        return int(constant)
+
+
 class Days:
     """Days by name, by number and by distance."""
 

@@ -163,8 +163,9 @@ class EntityIndex:
     def _stem(self, word: str) -> str:
         for ending in _ENDINGS.get(self._language, ()):
             if word.endswith(ending) and len(word) - len(ending) >= _LEAST_STEM:
-                return word.removesuffix(ending) + ("y" if ending == "ies" else "")
-        return word
+                word = word.removesuffix(ending) + ("y" if ending == "ies" else "")
+                break
+        return f"{word[:-1]}c" if self._language == "es" and word.endswith("z") else word  # "luz", "luces"
 
 
 def _names(entry: CatalogueEntry, language: str) -> tuple[str, ...]:

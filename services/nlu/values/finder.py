@@ -20,7 +20,7 @@ from services.nlu.text import MAX_TOKENS, Token, tokenise
 from services.nlu.understanding import Situation, Value
 from services.nlu.values.amounts import Amounts, Durations, Monies, Quantities, Span, Truths
 from services.nlu.values.arithmetic import read_expression
-from services.nlu.values.calendar_days import Day, Days
+from services.nlu.values.calendar_days import Counts, Day, Days
 from services.nlu.values.clocks import Clock, Clocks, Hours, Minutes
 from services.nlu.values.entities import Catalogue, EntityIndex
 from services.nlu.values.moments import Moment, Moments, Ranges, Recurrences, Repeats, Weekdays
@@ -303,7 +303,8 @@ def _actions(situation: Situation, language: str) -> tuple[Moments, Mapping[str,
         **dict.fromkeys(("amount", "fraction"), amounts),
         **dict.fromkeys(("duration", "single", "said_duration", "asked_duration"), durations),
         "hour": Hours(),
-        **dict.fromkeys(("minutes", "minute", "tominutes", "quarter", "count"), minutes),
+        **dict.fromkeys(("minutes", "minute", "tominutes", "quarter"), minutes),
+        "count": Counts(),
         **dict.fromkeys(("clock", "said", "bare", "face", "time", "at_time"), clocks),
         **dict.fromkeys(("day", "date"), days),
         **dict.fromkeys(("moment", "next_time", "next_said", "next_bare"), moments),

@@ -121,7 +121,7 @@ class Ranges:
             later = min((end for end in ends if end > start), default=None)
             if later is not None:
                 found.append(Interval(start, later))
-        if last.settled and not first.settled:
+        if len(last.times()) == 1:
             found.sort(key=lambda one: one.end - one.start if one.end and one.start else timedelta())
         return tuple(found) or None
 

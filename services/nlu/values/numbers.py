@@ -94,13 +94,19 @@ class _Reader:
         value, at = whole if whole else (None, start)
         if decimals := self._decimals(at):
             digits, at = decimals
-            return Number(Decimal(f"{value or 0}.{digits}"), at)
+            return self._scaled(Decimal(f"{value or 0}.{digits}"), at)
         if value is None:
             return None
         for phrase, added in self._words.halves.items() if halves else ():
             if self._norms(at, len(phrase)) == phrase:
-                return Number(Decimal(value) + Decimal(added), at + len(phrase))
+                unit = self._words.scales.get(self._norm(at - 1), 1)  # "two million and a half"
+                return self._scaled(value + unit * Decimal(added), at + len(phrase))
         return Number(Decimal(value), at)
+
+    def _scaled(self, value: Decimal, at: int) -> Number:
+        """ "two point five million"."""
+        scale, end = _scale(self._tokens, at, self._words)
+        return Number(value * scale, end)
 
     def _glued_half(self, start: int) -> Decimal | None:
         """ "zweieinhalb", "anderthalb"."""

@@ -7,6 +7,7 @@ language, so that who adds one writes no code:
     duration.of: {amount} {tunit}       the method `of` of the actions for `duration` gets amount and tunit
     clock.to: [a] quarter to {hour}     [ ] may be missing, ( | ) is one of several
     span: from {a:clock} to {b:clock}   a rule named twice takes labels
+    day.nth: the {ordinal} {!month}     unless a month follows
 
 Every rule is read at every word at most once, and keeps at most `MAX_READINGS` of its readings: work grows with the
 length of the text, whatever the text is.
@@ -49,11 +50,16 @@ class _Ref:
 
 
 @dataclass(frozen=True)
+class _Without:
+    rule: str
+
+
+@dataclass(frozen=True)
 class _Choice:
     options: tuple[_Sequence, ...]
 
 
-_Part = _Word | _Ref | _Choice
+_Part = _Word | _Ref | _Without | _Choice
 _Sequence = tuple[_Part, ...]
 
 
@@ -119,6 +125,8 @@ def _firsts(rules: Mapping[str, Sequence[_Variant]], parts: _Sequence, above: fr
         match part:
             case _Word(word):
                 return found | {word}, False
+            case _Without():
+                continue
             case _Ref(_, rule) if rule not in rules:
                 return found | {""}, False
             case _Ref(_, rule):
@@ -152,6 +160,8 @@ def _choice(pieces: Sequence[str], at: int, language: str) -> tuple[_Choice, int
         elif piece in {"(", "["}:
             inner, at = _choice(pieces, at + 1, language)
             options[-1].append(_Choice((*inner.options, ())) if piece == "[" else inner)
+        elif piece.startswith("{!"):
+            options[-1].append(_Without(piece[2:-1]))
         elif piece.startswith("{"):
             label, _, rule = piece[1:-1].rpartition(":")
             options[-1].append(_Ref(label or rule, rule))
@@ -242,6 +252,8 @@ class Parser:
                     for value, end in self.read(rule, at)
                     if end <= limit
                 ]
+            case _Without(rule):
+                return [] if self.read(rule, at) else [((), at)]
             case _Choice(options):
                 return [one for option in options for one in self._sequence(option, 0, at, limit)]
 

@@ -50,7 +50,7 @@ class Trial:
     def __init__(self, channel: grpc.aio.Channel, target: str, now: datetime | None = None) -> None:
         self._stub = skill_pb2_grpc.SkillServiceStub(channel)
         self._target = target
-        self._now = now or datetime.now(UTC)
+        self.now = now or datetime.now(UTC)
         self._session = uuid.uuid4().hex
 
     async def manifests(self) -> Sequence[manifest_pb2.SkillManifest]:
@@ -107,7 +107,7 @@ class Trial:
         return ["it acted unconfirmed, though its risk is high"]
 
     def _request(self, sample: Sample) -> skill_pb2.ExecuteRequest:
-        return request_of(sample, self._session, self._now)
+        return request_of(sample, self._session, self.now)
 
     async def _execute(self, request: skill_pb2.ExecuteRequest) -> list[skill_pb2.ExecuteResponse]:
         try:

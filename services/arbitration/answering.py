@@ -45,7 +45,7 @@ from services.arbitration.ports import (
     SkillProgress,
     SkillPrompt,
 )
-from services.arbitration.speaking_of_skills import question_for, skills_in_words
+from services.arbitration.speaking_of_skills import phrases_of, question_for, skills_in_words
 from services.arbitration.streams import reading
 from services.arbitration.voice import Voice
 from services.runtime.errors import AntiphonError
@@ -116,11 +116,20 @@ class Answering:
             if delivery.skill_id:
                 await self._adopted.wait()  # an answer that was begun ahead may never be given
                 about = (delivery.served,) if delivery.served else ()
-                track = replace(self._words(Say.TRACK), about=about, skill_answer=delivery.text)
+                track = replace(self._words(Say.TRACK), about=about, skill_answer=delivery.text, focus=delivery.focus)
                 self._desk.tell_dialogue(track, self._context)
             return delivery
         finally:
             await self._patience.close()
+            await self._voice.close()
+
+    async def apologize(self, reason: str) -> Delivery:
+        """Say that it went wrong before there was anything to decide."""
+        try:
+            delivery = await self._speak(Say.APOLOGIZE, reason, Outcome.FAILED)
+            await self._voice.finish()
+            return delivery
+        finally:
             await self._voice.close()
 
     async def _carry_out(self, decision: Decision) -> Delivery:
@@ -134,12 +143,19 @@ class Answering:
             return await self._speak(Say.ELICIT_SLOT, reason, Outcome.ASKED, decision.eligible[:1], slot=missing)
         if decision.action is Action.CLARIFY:
             return await self._speak(Say.CLARIFY, reason, Outcome.ASKED, decision.eligible[:CHOICES])
+        if decision.action is Action.FALLBACK and self._nobody_understood(decision):
+            return await self._speak(Say.APOLOGIZE, "NLU_UNAVAILABLE", Outcome.NOT_UNDERSTOOD)
         if decision.action is Action.FALLBACK:
             social = self._understanding.social >= SOCIAL
             outcome = Outcome.ANSWERED if social or decision.reason is Reason.DENIED_BY_USER else Outcome.NOT_UNDERSTOOD
             return await self._speak(Say.OPEN if social else Say.FALLBACK, reason, outcome)
         silent = Outcome.NO_SPEECH if decision.reason is Reason.NO_SPEECH else Outcome.REJECTED
         return Delivery(silent, reason)
+
+    def _nobody_understood(self, decision: Decision) -> bool:
+        """Understanding failed, which is another thing than not to understand."""
+        failed = any(stage.stage == Stage.UNDERSTAND and stage.missed for stage in decision.stages)
+        return failed and self._understanding == Understanding()
 
     # --- skills ----------------------------------------------------------------------------------------------------
     async def _execute(self, decision: Decision) -> Delivery:
@@ -211,6 +227,7 @@ class Answering:
             slot,
             question_for(registry, about[0].hypothesis, slot, profile.locale) if slot and about else "",
             skills_in_words(registry, profile, asked) if say in NAMING else (),
+            phrases=phrases_of(registry, about[0].hypothesis, profile.locale) if say is Say.CONFIRM else (),
         )
 
     async def _speak(

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from services.arbitration.hypotheses import Hypothesis, Understanding
+
+FOCUS_TURNS: Final = 5
+"""Turns after which nobody refers to something any more."""
 
 
 class TurnType(StrEnum):
@@ -47,13 +50,17 @@ class PendingPrompt:
 
 @dataclass(frozen=True, slots=True)
 class PastTurn:
-    """A turn that is over: what was said, what was answered and by whom. `ended_at` in seconds since 1970."""
+    """A turn that is over: what was said, what was answered and by whom. `ended_at` in seconds since 1970.
+
+    `focus` are slots that the skill wants referred to, as the contract serialises them.
+    """
 
     turn_id: str
     text: str
     answer: str
     served: Hypothesis | None
     ended_at: float
+    focus: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,11 @@ class TurnContext:
     state: ConversationState = field(default_factory=ConversationState)
     arm: str = ""
     audio_offset: float = 0.0
+
+    @property
+    def focus(self) -> tuple[bytes, ...]:
+        """Slots of the newest turn that had any in focus, among the last few."""
+        return next((turn.focus for turn in self.state.past[:FOCUS_TURNS] if turn.focus), ())
 
     @property
     def last_skill(self) -> str:

@@ -473,7 +473,7 @@ class Conversation:
         delivery, state, tenant = result.delivery, self._memory.state, self._profile.tenant
         if delivery.outcome in REMEMBERED:
             now = self._premises.now()
-            past = PastTurn(started.turn_id, result.text, delivery.text, delivery.served, now)
+            past = PastTurn(started.turn_id, result.text, delivery.text, delivery.served, now, delivery.focus)
             state = state.after(past, delivery.prompt)
             if delivery.served is not None:
                 book = self._premises.house.judge.feedback

@@ -107,7 +107,7 @@ class Decider:
         if action is Action.FALLBACK:
             return self._fallback(ranked, understanding, directed, costs)
         reason = self._reason(action, eligible[0])
-        if action is Action.EXECUTE and eligible[0].missing_slots:
+        if action in (Action.EXECUTE, Action.CONFIRM) and eligible[0].missing_slots:  # nobody confirms half of it
             action, reason = Action.CLARIFY, Reason.MISSING_SLOT
         threshold = min(1.0, self.costs.execute_threshold(eligible[0].risk))
         return Decision(action, reason, tuple(ranked), costs, threshold, understanding.out_of_scope, directed)

@@ -22,6 +22,7 @@ class Delivery:
         prompt: the question that the next turn answers.
         failed: hypotheses that were tried in vain.
         receipt: the effect's receipt, serialised.
+        focus: slots to refer to in later turns, serialised.
     """
 
     outcome: Outcome
@@ -33,6 +34,7 @@ class Delivery:
     skill_state: bytes = b""
     expects_follow_up: bool = False
     failed: tuple[Hypothesis, ...] = ()
+    focus: tuple[bytes, ...] = ()
 
     @property
     def skill_id(self) -> str:

@@ -51,6 +51,7 @@ class Told:
             receipt.wire if receipt else b"",
             done.skill_state,
             done.expects_follow_up or self.prompt is not None,
+            focus=done.focus,
         )
 
 

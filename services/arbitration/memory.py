@@ -143,12 +143,20 @@ def _decoded(session_id: str, value: bytes) -> SessionMemory:
 
 def _past_out(turn: PastTurn) -> dict[str, Any]:
     served = _hypothesis_out(turn.served) if turn.served else None
-    return {"id": turn.turn_id, "text": turn.text, "answer": turn.answer, "served": served, "at": turn.ended_at}
+    return {
+        "id": turn.turn_id,
+        "text": turn.text,
+        "answer": turn.answer,
+        "served": served,
+        "at": turn.ended_at,
+        "focus": [_text(slot) for slot in turn.focus],
+    }
 
 
 def _past_in(read: dict[str, Any]) -> PastTurn:
     served = _hypothesis_in(read["served"]) if read["served"] else None
-    return PastTurn(read["id"], read["text"], read["answer"], served, read["at"])
+    focus = tuple(_bytes(slot) for slot in read.get("focus", ()))
+    return PastTurn(read["id"], read["text"], read["answer"], served, read["at"], focus)
 
 
 def _prompt_out(prompt: PendingPrompt) -> dict[str, Any]:

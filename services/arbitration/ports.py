@@ -196,13 +196,17 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SkillDone:
-    """The end of an execution; without it the stream broke off."""
+    """The end of an execution; without it the stream broke off.
+
+    `focus` are slots to refer to in later turns, as the contract serialises them; passed on unread.
+    """
 
     ending: Ending = Ending.COMPLETED
     receipt: Receipt | None = None
     skill_state: bytes = b""
     reason: str = ""
     expects_follow_up: bool = False
+    focus: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +271,8 @@ class DialogueAsk:
         question: the skill's own question for it; empty if it has none.
         skills: those of `about`, and some that the user has, for "what can you do".
         skill_answer: what a skill answered, for TRACK.
+        focus: slots that the skill keeps in focus, for TRACK; passed on unread.
+        phrases: what people say for the best reading, with its slots as `{name}`, for CONFIRM.
     """
 
     say: Say
@@ -279,6 +285,8 @@ class DialogueAsk:
     question: str = ""
     skills: tuple[SkillInWords, ...] = ()
     skill_answer: str = ""
+    focus: tuple[bytes, ...] = ()
+    phrases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,14 @@ from services.arbitration.ports import SkillInWords
 from services.arbitration.registry_of_skills import SkillRegistry
 from services.runtime.language import best_supported
 
-MAX_SKILLS: Final = 5
-"""Skills named in "what can you do": more is no answer but a list."""
+MAX_SKILLS: Final = 20
+"""Skills that dialogue may choose from for "what can you do"."""
+
+MAX_PHRASES: Final = 20
+"""Phrases of an intent that dialogue may read back."""
 
 _EXAMPLES: Final = 3
+_EXAMPLE: Final = re.compile(r"\|[^{}]*\}")
 _SLOT: Final = re.compile(r"\{[^{}|]*(?:\|([^{}]*))?\}")
 
 Entry = TypeVar("Entry")
@@ -52,12 +56,22 @@ def question_for(registry: SkillRegistry, hypothesis: Hypothesis, slot: str, loc
     return ""
 
 
+def phrases_of(registry: SkillRegistry, hypothesis: Hypothesis, locale: str) -> tuple[str, ...]:
+    """What people say for the hypothesis' intent, with its slots as `{name}`."""
+    skill = registry.find(hypothesis.skill_id)
+    intent = skill.manifest.intent(hypothesis.intent) if skill else None
+    nothing: tuple[str, ...] = ()
+    phrases = _for_locale(intent.phrases, locale, nothing) if intent else nothing
+    return tuple(_EXAMPLE.sub("}", phrase) for phrase in phrases[:MAX_PHRASES])
+
+
 def _in_words(manifest: Manifest, locale: str) -> SkillInWords:
+    """The skill with one example of each of its first intents."""
     examples = []
     for intent in manifest.intents:
         nothing: tuple[str, ...] = ()
         spoken = (_spoken(phrase) for phrase in _for_locale(intent.phrases, locale, nothing))
-        examples += [phrase for phrase in spoken if phrase][:_EXAMPLES]
+        examples += [phrase for phrase in spoken if phrase][:1]
     return SkillInWords(manifest.id, _for_locale(manifest.names, locale, manifest.id), tuple(examples[:_EXAMPLES]))
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from services.arbitration.answering import Answering
 from services.arbitration.budgets import Stage
@@ -34,13 +35,17 @@ from services.arbitration.events import (
 from services.arbitration.hypotheses import Alternative, Candidate, Decision, Understanding
 from services.arbitration.judging import Evidence, Judge
 from services.arbitration.ledger import LatencyLedger, Mark, Step
-from services.arbitration.ports import Activation, Endpoint, Final, Partial, Ports, Recognition, SpeechActivity
+from services.arbitration.ports import Activation, Endpoint, Partial, Ports, Recognition, SpeechActivity
+from services.arbitration.ports import Final as FinalResult
 from services.arbitration.speculation import Speculation, SpeculationSettings, Speculator
 from services.arbitration.streams import reading
 from services.arbitration.voice import Voice
-from services.runtime.errors import AntiphonError
+from services.runtime.errors import AntiphonError, Code
 
 log = logging.getLogger(__name__)
+
+_NOT_THE_USERS: Final = frozenset({Code.UNAVAILABLE, Code.INTERNAL, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED})
+"""Errors of recognition that nobody can help by sending something else."""
 
 
 @dataclass
@@ -182,13 +187,27 @@ class Turn:
             return await self._decide_and_answer((Alternative(self._typed, 1.0),), None)
         speculator = self._speculator()
         try:
-            final = await self._listen(speculator)
+            try:
+                final = await self._listen(speculator)
+            except AntiphonError as error:
+                if error.code not in _NOT_THE_USERS:
+                    raise
+                await self._close_ears()
+                return await self._apologize(error)
             self._text = final.alternatives[0].text if final.alternatives else ""
             speculation = await speculator.claim(final.alternatives)
             return await self._decide_and_answer(final.alternatives, speculation)
         finally:
             await self._close_ears()
             await speculator.close()
+
+    async def _apologize(self, error: AntiphonError) -> TurnResult:
+        """The recogniser is gone: the user hears that, instead of nothing."""
+        log.warning("recognition failed: %s", error.reason)
+        await self._emit(TurnFailed(self.context.turn_id, error))
+        answering = self._answering(Evidence((), Understanding()), self._tell, _set())
+        delivery = await answering.apologize("ASR_UNAVAILABLE")
+        return self._result(replace(delivery, reason=error.reason))
 
     async def _repeat(self, answer: str) -> TurnResult:
         voice = Voice(self._house.ports.synthesis, self.context, self.ledger, self._tell)
@@ -201,7 +220,7 @@ class Turn:
             await voice.close()
         return self._result(Delivery(Outcome.ANSWERED, "REPEATED", answer))
 
-    async def _listen(self, speculator: Speculator) -> Final:
+    async def _listen(self, speculator: Speculator) -> FinalResult:
         ports = self._house.ports
         self._recognition = self._overheard or await ports.recogniser.open(self.context)
         if ports.activation is not None:
@@ -212,7 +231,7 @@ class Turn:
             async with reading(self._recognition.events()) as heard:
                 async for event in heard:
                     await self._tell(Heard(self.context.turn_id, event))
-                    if isinstance(event, Final):
+                    if isinstance(event, FinalResult):
                         self.listening = False
                         entry.models = event.models
                         return event
@@ -222,7 +241,7 @@ class Turn:
                     elif isinstance(event, Endpoint) and not event.is_withdrawn:
                         self.listening = event.is_eager
                         speculator.hear(partial, settled=True)
-        return Final(())
+        return FinalResult(())
 
     async def _decide_and_answer(
         self, alternatives: tuple[Alternative, ...], speculation: Speculation | None
@@ -344,13 +363,13 @@ class Turn:
         elif isinstance(event, Heard):
             self._note_heard(event.what)
 
-    def _note_heard(self, what: SpeechActivity | Partial | Endpoint | Final) -> None:
+    def _note_heard(self, what: SpeechActivity | Partial | Endpoint | FinalResult) -> None:
         ledger = self.ledger
         if isinstance(what, Partial) and what.text:
             ledger.mark(Mark.FIRST_PARTIAL)
         elif isinstance(what, SpeechActivity) and what.is_speech:
             ledger.mark(Mark.SPEECH_START, what.offset)
-        elif isinstance(what, Final):
+        elif isinstance(what, FinalResult):
             ledger.mark(Mark.FINAL)
         elif isinstance(what, Endpoint) and not what.is_eager and not what.is_withdrawn:
             ledger.mark(Mark.ENDPOINT)

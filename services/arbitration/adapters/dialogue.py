@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from antiphon.dialogue.v1 import dialogue_pb2, dialogue_pb2_grpc
-from antiphon.types.v1 import answer_pb2
+from antiphon.types.v1 import answer_pb2, understanding_pb2
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
 from services.arbitration.adapters.values import prompt_kind, skill_interpretation, to_turn_context
 from services.arbitration.contexts import TurnContext
@@ -53,6 +53,8 @@ class GrpcDialogue:
         )
         request.interpretations.extend(skill_interpretation(hypothesis) for hypothesis in ask.about)
         request.user_acts.extend(answer_pb2.DialogueAct.FromString(act) for act in ask.understanding.wire)
+        request.intent_phrases.extend(ask.phrases)
+        request.focus.extend(understanding_pb2.Slot.FromString(slot) for slot in ask.focus)
         for skill in ask.skills:
             request.skills.add(skill_id=skill.skill_id, name=skill.name, examples=skill.examples)
         stub = self._channels.stub(dialogue_pb2_grpc.DialogueServiceStub, "dialogue", context)

@@ -32,6 +32,7 @@ EXECUTE_TIMEOUT_S = 60.0
 """Upper bound of one execution's call; the turn itself gives up sooner."""
 
 MAX_REASON = 64
+MAX_FOCUS = 32
 
 _ENDINGS = {
     skill_pb2.EXECUTION_OUTCOME_AWAITING_USER: Ending.AWAITING_USER,
@@ -166,4 +167,5 @@ def _done(done: skill_pb2.Done) -> SkillDone:
             wire=done.receipt.SerializeToString(),
         )
     ending = _ENDINGS.get(done.outcome, Ending.COMPLETED)
-    return SkillDone(ending, receipt, done.skill_state, done.reason[:MAX_REASON], done.expects_follow_up)
+    focus = tuple(slot.SerializeToString() for slot in done.focus[:MAX_FOCUS])
+    return SkillDone(ending, receipt, done.skill_state, done.reason[:MAX_REASON], done.expects_follow_up, focus)

@@ -141,6 +141,7 @@ def to_turn_context(context: TurnContext) -> context_pb2.TurnContext:
     )
     for turn in context.state.past:
         message.past_turns.append(_past_turn(turn))
+    message.focus.extend(understanding_pb2.Slot.FromString(slot) for slot in context.focus)
     if context.state.pending is not None and context.state.pending.wire:
         message.pending_prompt.ParseFromString(context.state.pending.wire)
     return message

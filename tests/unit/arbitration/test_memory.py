@@ -22,7 +22,7 @@ def test_a_session_comes_back_as_it_was() -> None:
     async def scenario() -> None:
         keeper = SessionKeeper(MemorySessionStore())
         begun, token = await keeper.begin("acme")
-        past = PastTurn("t1", "wie spät ist es", "Fünf.", ROME, 12.5)
+        past = PastTurn("t1", "wie spät ist es", "Fünf.", ROME, 12.5, (b"\x00slot",))
         pending = PendingPrompt("p1", PromptKind.CLARIFY, (ROME,), "Which?", "place", b"\x00wire")
         state = ConversationState().after(past, pending)
         saved = await keeper.save("acme", SessionMemory(begun.session_id, state, b"\xffstate", 7, begun.version))

@@ -12,7 +12,7 @@ from services.arbitration.hypotheses import Hypothesis, Risk
 from services.arbitration.manifests import MAX_PHRASE, IntentSpec, Manifest, SlotSpec, problems
 from services.arbitration.ports import SkillInWords
 from services.arbitration.registry_of_skills import EVERYONE, Overlap, SkillRegistry, dialogue_manifest
-from services.arbitration.speaking_of_skills import question_for, skills_in_words
+from services.arbitration.speaking_of_skills import phrases_of, question_for, skills_in_words
 from services.arbitration.traffic import Arm, ArmMode, Observation, Split, Traffic
 from services.runtime.errors import AntiphonError, Conflict, InvalidInput, NotFound, QuotaExceeded
 from tests.fakes.arbitration_house import TIME
@@ -145,7 +145,7 @@ def test_skills_are_named_in_the_users_language() -> None:
         skills.register(manifest, built_in=True)
         skills.enable(EVERYONE, manifest.id)
     english = skills_in_words(skills, Profile("acme", "en-GB"), ())
-    assert english[0] == SkillInWords("clock", "Clock", ("what time is it", "time in rome"))
+    assert english[0] == SkillInWords("clock", "Clock", ("what time is it",))
     assert [skill.skill_id for skill in english] == ["clock", "watch"]
     german = skills_in_words(skills, Profile("acme", "de"), ())
     assert german == (SkillInWords("clock", "Uhr", ("wie spät ist es",)),)
@@ -153,6 +153,8 @@ def test_skills_are_named_in_the_users_language() -> None:
     assert [s.skill_id for s in skills_in_words(skills, Profile("acme", "en"), (clock, clock))] == ["clock"]
     assert question_for(skills, clock, "place", "en") == "Where?"
     assert question_for(skills, clock, "place", "fr") == ""
+    assert phrases_of(skills, clock, "en-GB")[-1] == "time in {place}"
+    assert phrases_of(skills, Hypothesis("gone", TIME), "en") == ()
 
 
 # --- traffic -------------------------------------------------------------------------------------------------------

@@ -134,13 +134,16 @@ def test_a_recogniser_that_is_gone_ends_the_turn_clearly() -> None:
     house = SmallHouse(recogniser=FailingRecogniser(Unavailable("gone", reason="ASR_GONE")))
     result = run(house.run())
     assert (result.delivery.outcome, result.delivery.reason) == (Outcome.FAILED, "ASR_GONE")
-    assert [type(event) for event in house.events] == [TurnFailed]
+    assert type(house.events[0]) is TurnFailed
+    assert text_of(house) == "<apologize:ASR_UNAVAILABLE>"
+    assert spoken_by(house)
 
 
 def test_understanding_that_is_gone_falls_back() -> None:
     house = SmallHouse(understanding=ScriptedUnderstanding({}, error=Unavailable("gone")))
     result = run(house.run())
     assert result.delivery.outcome is Outcome.NOT_UNDERSTOOD
+    assert text_of(house) == "<apologize:NLU_UNAVAILABLE>"
     assert result.decision is not None
     assert result.decision.stages[0].missed
 

@@ -156,7 +156,7 @@ def test_understanding_that_hangs_falls_back_after_its_limit() -> None:
         return now()
 
     assert run(scenario()) < 2.5
-    assert said(house) == [(Say.FALLBACK, "NONE_ELIGIBLE")]
+    assert said(house) == [(Say.APOLOGIZE, "NLU_UNAVAILABLE")]
 
 
 # --- what is decided -----------------------------------------------------------------------------------------------

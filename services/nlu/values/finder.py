@@ -40,16 +40,18 @@ _FINDS: Mapping[str, tuple[tuple[str, float], ...]] = {
     "MONEY": (("money", 0.95),),
     "DATE": (("date", 0.95),),
     "TIME": (("time", 0.95), ("at_time", 0.85), ("said", 0.7)),
-    "DATETIME": (("moment", 0.95), ("next_time", 0.85), ("next_said", 0.65)),
+    "DATETIME": (("moment", 0.95), ("next_time", 0.85), ("next_said", 0.65), ("date", 0.6)),
     "DURATION": (("duration", 0.95), ("said_duration", 0.95)),
     "INTERVAL": (("range", 0.95), ("ranged_day", 0.7)),
     "RECURRENCE": (("recurrence", 0.95),),
 }
-"""Type -> the rules whose finds in a sentence are such values, and how sure they are."""
+"""Type -> the rules whose finds in a sentence are such values, and how sure they are.
+
+A day alone fills a DATETIME as a date: who takes it may ask for the time, or mean all of the day."""
 
 _READS: Mapping[str, tuple[str, ...]] = {
     "TIME": ("bare",),
-    "DATETIME": ("next_bare",),
+    "DATETIME": ("next_bare", "loose_moment"),
     "DURATION": ("asked_duration",),
     "QUANTITY": ("counted",),
 }
@@ -307,7 +309,7 @@ def _actions(situation: Situation, language: str) -> tuple[Moments, Mapping[str,
         "count": Counts(),
         **dict.fromkeys(("clock", "said", "bare", "face", "time", "at_time"), clocks),
         **dict.fromkeys(("day", "date"), days),
-        **dict.fromkeys(("moment", "next_time", "next_said", "next_bare"), moments),
+        **dict.fromkeys(("moment", "next_time", "next_said", "next_bare", "loose_moment"), moments),
         **dict.fromkeys(("range", "ranged_day"), ranges),
         **dict.fromkeys(("weekdays", "plural_days", "several_days", "article_days", "day_range"), weekdays),
         "repeat": Repeats(),

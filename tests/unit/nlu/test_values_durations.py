@@ -10,6 +10,7 @@ pytestmark = pytest.mark.unit
 
 SAID = {
     "en": """
+ten more minutes | 600
 ten minutes | 600
 set a timer for ten minutes | 600
 timer for 10 minutes please | 600
@@ -51,6 +52,7 @@ minute by minute | -
 ten to seven | -
 """,
     "de": """
+noch zehn minuten | 600
 zehn minuten | 600
 stell einen timer auf zehn minuten | 600
 timer für 10 minuten bitte | 600
@@ -90,6 +92,7 @@ die stunden vergehen | -
 viertel nach acht | -
 """,
     "es": """
+diez minutos más | 600
 diez minutos | 600
 pon un temporizador de diez minutos | 600
 temporizador de 10 minutos por favor | 600
@@ -128,6 +131,7 @@ el segundo piso | -
 las horas pasan | -
 """,
     "fr": """
+encore dix minutes | 600
 dix minutes | 600
 mets un minuteur de dix minutes | 600
 minuteur de 10 minutes s'il te plaît | 600
@@ -166,6 +170,7 @@ les heures passent | -
 la minute de vérité | -
 """,
     "it": """
+altri dieci minuti | 600
 dieci minuti | 600
 imposta un timer di dieci minuti | 600
 timer di 10 minuti per favore | 600

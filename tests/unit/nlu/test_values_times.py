@@ -430,3 +430,16 @@ def test_moments_in_a_sentence(row: Row) -> None:
 def test_times_that_were_asked_for(row: Row) -> None:
     language, words, value = row
     assert read("TIME", language, words) == value
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "tomorrow"), ("de", "morgen"), ("es", "mañana"), ("fr", "demain"), ("it", "domani")],
+)
+def test_a_day_alone_is_a_date_where_a_moment_is_asked_for(language: str, words: str) -> None:
+    assert read("DATETIME", language, words) == "2026-11-21"
+
+
+def test_an_hour_and_a_day_where_a_moment_is_asked_for() -> None:
+    assert read("DATETIME", "en", "eight tomorrow") == "11-21T08:00 11-21T20:00"
+    assert found("DATETIME", "en", "eight tomorrow") == "2026-11-21"

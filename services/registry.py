@@ -18,7 +18,8 @@ CAPABILITIES: dict[str, str] = {
     "skills": "services.skillhost.app:SPEC",
 }
 
-LOCALES: dict[str, tuple[str, ...]] = {"asr": ("en",), "nlu": ("en", "de", "es", "fr", "it")}
+LANGUAGES = ("en", "de", "es", "fr", "it")
+LOCALES: dict[str, tuple[str, ...]] = {"asr": LANGUAGES, "nlu": LANGUAGES}
 """What the bundled models hear and understand; a pool without locales serves every one."""
 
 DEFAULT_POOLS: tuple[PoolSettings, ...] = tuple(

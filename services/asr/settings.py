@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
-def _english_commands() -> Mapping[str, str]:
-    return {"en": "antiphon/en-commands"}
+def _bundled() -> Mapping[str, str]:
+    return {language: f"antiphon/{language}-commands" for language in ("en", "de", "es", "fr", "it")}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class AsrSettings:
         grammar_cache: folder that keeps such models beyond this process; a temporary one when empty.
     """
 
-    models: Mapping[str, str] = field(default_factory=_english_commands)
+    models: Mapping[str, str] = field(default_factory=_bundled)
     workers: int = 0
     request_ms: int = 60
     slice_ms: int = 240

@@ -91,7 +91,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]] = 
     "skill": (
         "write a skill of your own, and try it",
         skill.add,
-        'antiphon skill new dice\n  antiphon skill test dice\n  antiphon skill test dice --say "roll three dice"',
+        "antiphon skill new water\n  antiphon skill test water\n  antiphon skill test localhost:9100 --all",
     ),
     "explain": ("show why a turn went as it did", inspecting.add_explain, "antiphon explain 4f7c… --json"),
     "health": ("ask whether all is well", inspecting.add_health, "antiphon health && echo fine"),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from antiphon.skills.samples import Sample
     from antiphon.skills.trial import Tried
 
-STARTER: Final = "dice"
+STARTER: Final = "water"
 FILES: Final = {"manifest.yaml": "manifest.yaml", "skill.py": "skill.py", "test_skill.py.txt": "test_skill.py"}
 """Files of the starter, and what they are called in a new skill."""
 
@@ -39,13 +39,13 @@ _ADDRESS: Final = re.compile(r"[^/\s]+:\d{1,5}")
 
 _NEW: Final = """\
 examples:
-  antiphon skill new dice
+  antiphon skill new water
   antiphon skill new plant_watering --dir ~/skills/plants
 """
 _TEST: Final = """\
 examples:
-  antiphon skill test dice
-  antiphon skill test dice --say "roll three dice"
+  antiphon skill test water
+  antiphon skill test water --say "i drank three glasses of water"
   antiphon skill test localhost:9100 --locale de --all
 
 exit codes: 0 all is well, 1 something is to be mended, 2 no such skill, 3 nobody answers
@@ -84,7 +84,12 @@ async def new(options: argparse.Namespace) -> int:
     for source, file in FILES.items():
         text = resources.files("antiphon.skills").joinpath("starter", source).read_text(encoding="utf-8")
         if name != STARTER:
-            text = text.replace(f"skill_id: {STARTER}", f"skill_id: {name}").replace("Dice", title)
+            text = (
+                text.replace(f"skill_id: {STARTER}", f"skill_id: {name}")
+                .replace("Water(", f"{title}(")
+                .replace("Water.", f"{title}.")
+                .replace("import Water", f"import {title}")
+            )
         (folder / file).write_text(text, encoding="utf-8")
     print(f"{folder}: {', '.join(FILES.values())}")
     print(f"try it:      antiphon skill test {folder}")

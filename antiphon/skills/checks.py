@@ -59,7 +59,7 @@ def findings(manifest: manifest_pb2.SkillManifest) -> list[Finding]:
 
 def _identity(manifest: manifest_pb2.SkillManifest) -> Iterator[Finding]:
     if not _NAME.fullmatch(manifest.skill_id):
-        yield Finding("skill_id", f"'{manifest.skill_id[:80]}': {_NAMING}, such as dice")
+        yield Finding("skill_id", f"'{manifest.skill_id[:80]}': {_NAMING}, such as water")
     if not _VERSION.fullmatch(manifest.version):
         yield Finding("version", f"'{manifest.version[:80]}': a semantic version such as 1.0.0")
     if not 1 <= len(manifest.locales) <= MAX_LOCALES:

@@ -47,7 +47,7 @@ def commands() -> Iterator[Example]:
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     """A folder with the skill that the page makes."""
-    subprocess.run([sys.executable, "-m", "antiphon", "skill", "new", "dice"], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-m", "antiphon", "skill", "new", "water"], cwd=tmp_path, check=True)
     return tmp_path
 
 
@@ -56,7 +56,7 @@ def test_the_page_shows_what_is_written(made: Path) -> None:
     assert files, "the page shows no file"
     for name, body in files.items():
         assert (made / name).read_text(encoding="utf-8") == body
-    assert len(files["dice/skill.py"].splitlines()) <= 40
+    assert len(files["water/skill.py"].splitlines()) <= 40
 
 
 def test_its_commands_do_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,13 +68,13 @@ def test_its_commands_do_what_it_shows(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_platform_would_take_it(made: Path) -> None:
-    assert problems(from_manifest(load_manifest(made / "dice" / "manifest.yaml"))) == ()
+    assert problems(from_manifest(load_manifest(made / "water" / "manifest.yaml"))) == ()
 
 
 def test_its_own_tests_pass(made: Path) -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=made / "dice",
+        cwd=made / "water",
         capture_output=True,
         text=True,
         check=False,
@@ -88,19 +88,19 @@ async def test_it_serves_and_keeps_what_it_must_across_restarts(made: Path, tmp_
     environment = {**os.environ, "ANTIPHON_SKILL_DATA": str(tmp_path / "kept")}
     for start in (1, 2):
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "dice/skill.py", address, cwd=made, env=environment
+            sys.executable, "water/skill.py", address, cwd=made, env=environment
         )
         try:
             async with grpc.aio.insecure_channel(address) as channel:
                 stub = skill_pb2_grpc.SkillServiceStub(channel)
-                rolled = request("dice.roll", key=f"roll-{start}")
-                rolled.context.session.user_id = "ada"
-                first = await answer(stub, rolled)
-                assert re.fullmatch(r"You rolled [1-6]\.", first)
-                assert [await answer(stub, rolled) for _ in range(5)] == [first] * 5
-                asked = request("dice.count")
+                drunk = request("water.drink", key=f"glass-{start}")
+                drunk.context.session.user_id = "ada"
+                first = await answer(stub, drunk)
+                assert first == f"Noted. Glasses of water so far: {start}."
+                assert [await answer(stub, drunk) for _ in range(5)] == [first] * 5
+                asked = request("water.total")
                 asked.context.session.user_id = "ada"
-                assert await answer(stub, asked) == f"You rolled {start} times."
+                assert await answer(stub, asked) == f"Glasses of water so far: {start}."
         finally:
             process.terminate()
             await process.wait()

@@ -136,6 +136,11 @@ class Clocks:
         hour, minute = constant.split(":")
         return Clock(int(hour), int(minute), settled=True)
 
+    def compact(self, number: int, daypart: str) -> Clock | None:
+        """ "615am", as it is typed."""
+        hour, minute = divmod(number, 100)
+        return Clock(hour, minute).at(daypart) if 1 <= hour <= _NOON and minute < 60 else None
+
     def part(self, clock: Clock, daypart: str) -> Clock | None:
         return clock.at(daypart)
 

@@ -53,6 +53,7 @@ _READS: Mapping[str, tuple[str, ...]] = {
     "TIME": ("bare",),
     "DATETIME": ("next_bare", "loose_moment"),
     "DURATION": ("asked_duration",),
+    "INTERVAL": ("asked_range",),
     "QUANTITY": ("counted",),
 }
 """Type -> the rules that read words as one only where such a value is asked for."""
@@ -310,7 +311,7 @@ def _actions(situation: Situation, language: str) -> tuple[Moments, Mapping[str,
         **dict.fromkeys(("clock", "said", "bare", "face", "time", "at_time"), clocks),
         **dict.fromkeys(("day", "date"), days),
         **dict.fromkeys(("moment", "next_time", "next_said", "next_bare", "loose_moment"), moments),
-        **dict.fromkeys(("range", "ranged_day"), ranges),
+        **dict.fromkeys(("range", "ranged_day", "asked_range"), ranges),
         **dict.fromkeys(("weekdays", "plural_days", "several_days", "article_days", "day_range"), weekdays),
         "repeat": Repeats(),
         "recurrence": Recurrences(moments, now),

@@ -58,6 +58,13 @@ class Moments:
         settled = clock.at(daypart)
         return self.at(day or Day(self._now.date(), self._now.date()), settled) if settled else None
 
+    def next_part(self, daypart: str) -> Moment:
+        """ "in the morning" for someone who is asked when: the next one."""
+        return Moment((self._coming(time(hour_of(daypart))),))
+
+    def plain(self, moment: Moment) -> Moment:
+        return moment
+
     def const_part(self, constant: str) -> Moment:
         """ "tonight", "stasera"."""
         return self.part(constant)
@@ -172,6 +179,9 @@ class Ranges:
 
     def year(self, constant: str) -> tuple[Interval, ...] | None:
         return self._whole(self._now.date().replace(month=1, day=1), int(constant), "1y")
+
+    def in_year(self, year: int) -> tuple[Interval, ...]:
+        return (self._days(date(year, 1, 1), date(year + 1, 1, 1)),)
 
     def until(self, moment: Moment) -> tuple[Interval, ...]:
         return tuple(Interval(None, one) for one in moment.readings)

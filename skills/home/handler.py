@@ -44,7 +44,7 @@ class Home(Skill):
         """MAYBE where only a refusal can be said: another skill may know the device."""
         try:
             what = self._meant(turn)
-            if turn.intent != "status":
+            if turn.intent != "status" and not _lacks_temperature(turn):
                 Household().apply(what, self._command(turn))
         except HomeProblem as error:
             return Answerable.MAYBE, error.problem.value
@@ -66,6 +66,9 @@ class Home(Skill):
             yield turn.decline(error.problem.value)
 
     async def _changed(self, turn: Turn, say: Phrasing) -> AsyncIterator[Event]:
+        if _lacks_temperature(turn):
+            yield turn.ask(self._prompt(turn, "temperature"), "temperature")
+            return
         what, command = self._meant(turn), self._command(turn)
 
         def work(shelf: Shelf) -> Json:
@@ -96,6 +99,10 @@ class Home(Skill):
 
     async def _status(self, turn: Turn, say: Phrasing) -> AsyncIterator[Event]:
         home = await turn.read(lambda shelf: Household(shelf.get(ENTRY)))
+        if turn.slot("door") is not None:
+            self._door(turn)
+            yield turn.say(say.state(home, meant("front_door", "", "")))
+            return
         if turn.slot("device") is None:
             room = self._room(turn) or EVERYWHERE
             yield turn.say(say.what_is_on(home, room))
@@ -111,6 +118,7 @@ class Home(Skill):
     # --- what was said ---------------------------------------------------------------------------------------------
     def _meant(self, turn: Turn) -> Meant:
         if turn.intent == "status" and turn.slot("device") is None:
+            self._door(turn)
             self._room(turn)
             return Meant("", EVERYWHERE, ())
         if turn.intent in ("lock", "unlock"):
@@ -180,6 +188,10 @@ class Home(Skill):
         ]
 
 
+def _lacks_temperature(turn: Turn) -> bool:
+    return turn.intent == "set_temperature" and turn.slot("temperature") is None and turn.slot("number") is None
+
+
 def _level(turn: Turn) -> Decimal:
     quantity = turn.quantity("level")
     level = quantity[0] if quantity is not None and quantity[1] in ("", "1", "%") else turn.number("level")
@@ -191,11 +203,9 @@ def _level(turn: Turn) -> Decimal:
 def _celsius(turn: Turn) -> Decimal:
     """Degrees Celsius; of two readings ("twenty degrees") the one that a home can have."""
     slot = turn.slot("temperature")
-    if slot is None:
-        raise HomeProblem(Problem.TEMPERATURE)
-    number = turn.number("temperature")
-    readings = [(number, "")] if number is not None else []
-    for value in (slot.value, *slot.alternatives[:9]):
+    numbers = (turn.number("temperature"), turn.number("number"))
+    readings = [(number, "") for number in numbers if number is not None]
+    for value in (slot.value, *slot.alternatives[:9]) if slot is not None else ():
         quantity = to_quantity(value)
         readings += [quantity] if quantity is not None else []
     found = [degrees for amount, unit in readings for degrees in _degrees(amount, unit)]

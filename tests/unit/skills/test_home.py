@@ -295,6 +295,23 @@ def test_nothing_but_unlock_opens_the_door(home: Inhabitant, intent: str) -> Non
     assert home.say("status", device("front_door")) == "The front door is locked."
 
 
+def test_the_doors_status(home: Inhabitant) -> None:
+    assert home.say("status", entity("door", "front_door"), locale="de") == "Die Haustür ist abgeschlossen."
+    assert home.reason("status", words("door", "garage door")) == "UNKNOWN_DOOR"
+
+
+def test_degrees_may_be_left_out(home: Inhabitant) -> None:
+    number = understanding_pb2.Slot(name="number", text="nineteen")
+    number.value.integer = 19
+    assert home.say("set_temperature", number, room("office")) == "The heating in the office is set to 19 degrees."
+    number.value.integer = 68
+    assert home.say("set_temperature", number, room("office")) == "The heating in the office is set to 20 degrees."
+    events = home.events("set_temperature", room("office"))
+    assert events[0].prompt.text.text == "To how many degrees?"
+    asked = can_fulfill(HOME, request("home.set_temperature"))
+    assert asked.fulfilment == understanding_pb2.FULFILMENT_YES
+
+
 def test_another_door_is_not_the_front_door(home: Inhabitant) -> None:
     assert home.reason("lock", words("door", "garage door")) == "UNKNOWN_DOOR"
 
@@ -411,7 +428,7 @@ def test_a_damaged_state_is_the_factorys(kept: object) -> None:
 def test_any_sequence_of_commands_leaves_a_sound_home() -> None:
     choice = random.Random(7)
     home = Household()
-    for _ in range(3_000):
+    for _ in range(400):
         place = choice.choice(list(ROOMS))
         name = choice.choice([*ROOMS[place], "all_lights", "everything", "thermostat"])
         action = choice.choice(list(Action))
@@ -442,7 +459,8 @@ def test_every_language_names_every_device_room_and_problem() -> None:
 
 def test_the_manifest_names_what_the_home_has() -> None:
     catalogues = {catalogue.name: {e.entity_id for e in catalogue.entries} for catalogue in HOME.manifest.catalogues}
-    devices = {name for names in ROOMS.values() for name in names}
+    devices = {name for names in ROOMS.values() for name in names} - {"front_door"}
     assert catalogues["devices"] == devices | {"all_lights", "everything", "thermostat"}
     assert catalogues["rooms"] == {*ROOMS, "everywhere"}
     assert catalogues["doors"] == {"front_door"}
+    assert catalogues["dimmables"] | catalogues["lights"] | catalogues["heaters"] < catalogues["devices"]

@@ -21,7 +21,7 @@ from services.runtime.audio import Framer, Pcm
 from services.runtime.errors import InvalidInput, NotFound
 
 MAX_PHRASES = 8
-DEFAULT_THRESHOLD = 0.5
+DEFAULT_THRESHOLD = 0.7
 
 _FRAME_S = 0.01
 _KEPT_FRAMES = 600

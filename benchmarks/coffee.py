@@ -240,7 +240,9 @@ async def in_process() -> AsyncIterator[str]:
     async with GrpcPlatform(PlatformSettings(port=0, pool_port=0, pools=DEFAULT_POOLS), specs) as platform:
         for pool in platform.directory.pools:
             async with CapabilityClient(pool.target) as client:
-                while await client.health() != "SERVING":
+                for _ in range(300):
+                    if await client.health() == "SERVING":
+                        break
                     await asyncio.sleep(0.2)
         yield platform.target
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from antiphon.skill.v1 import manifest_pb2, skill_pb2
 from antiphon.skills import values
-from antiphon.skills.storage import Json, Shelf, UserStorage
+from antiphon.skills.storage import PASSING, Json, Shelf, UserStorage
 from antiphon.skills.values import zone as zone
 from antiphon.types.v1 import alarm_pb2, answer_pb2, context_pb2, understanding_pb2, value_pb2
 
@@ -148,13 +148,16 @@ class Turn:
 
     @property
     def user(self) -> str:
-        """A stable name of who speaks, another one for every skill; of the device, else the session, if unknown."""
+        """A stable name of who speaks, another one for every skill; of the device if nobody is named.
+
+        Without either it is good for the session alone, and what is kept under it goes after a day.
+        """
         session = self.context.session
         device = session.device.device_id
         owner = ("user", session.user_id) if session.user_id else ("device", device) if device else None
         kind, name = owner or ("session", self.context.session_id)
         parts = (self.tenant, self.interpretation.intent.partition(".")[0], kind, name)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return (PASSING if kind == "session" else "") + hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     @property
     def alarms(self) -> Sequence[alarm_pb2.Alarm]:

@@ -44,12 +44,17 @@ MAX_FILE: Final = 1 << 30
 REMEMBERED_S: Final = 7 * 86_400.0
 """How long the results of changes are kept for a repeat of their key."""
 
+PASSING: Final = "~"
+"""First character of a user who is known for one session alone: nothing of theirs is kept for long."""
+
+PASSING_S: Final = 86_400.0
 BUSY_S: Final = 1.0
 """How long a change waits for other processes."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
-    user TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (user, name)) WITHOUT ROWID;
+    user TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, made REAL NOT NULL, PRIMARY KEY (user, name)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS results (
     user TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, made REAL NOT NULL, PRIMARY KEY (user, key)
 ) WITHOUT ROWID;
@@ -105,7 +110,7 @@ class Shelf:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         if not 1 <= len(name) <= MAX_NAME or len(text.encode("utf-8", "surrogatepass")) > MAX_ENTRY:
             raise StorageError(StorageProblem.TOO_LARGE)
-        self._db.execute("INSERT OR REPLACE INTO entries VALUES (?,?,?)", (self._user, name, text))
+        self._db.execute("INSERT OR REPLACE INTO entries VALUES (?,?,?,?)", (self._user, name, text, time.time()))
         query = "SELECT SUM(LENGTH(CAST(value AS BLOB))) FROM entries WHERE user=?"
         if self._db.execute(query, (self._user,)).fetchone()[0] > MAX_USER:
             raise StorageError(StorageProblem.FULL)
@@ -147,6 +152,7 @@ class Storage:
                 first: Json = json.loads(known)
                 return first
             result = work(Shelf(db, user))
+            _sweep(db)
             _remember(db, user, key, json.dumps(result).encode())
             return result
 
@@ -169,8 +175,16 @@ class Storage:
         return await self._run(lambda db: _result(db, user, key))
 
     async def remember(self, user: str, key: str, value: bytes) -> None:
-        """Remember it for a repeat of the key."""
-        await self._run(lambda db: _transact(db, lambda db: _remember(db, user, key, value)))
+        """Remember it for a repeat of the key. A power cut may lose it: changes have their own results."""
+
+        def on_thread(db: sqlite3.Connection) -> None:
+            db.execute("PRAGMA synchronous=NORMAL")
+            try:
+                _transact(db, lambda db: _remember(db, user, key, value))
+            finally:
+                db.execute("PRAGMA synchronous=FULL")
+
+        await self._run(on_thread)
 
     async def close(self) -> None:
         """Free the file. What still runs is finished first."""
@@ -268,9 +282,15 @@ def _result(db: sqlite3.Connection, user: str, key: str) -> bytes | None:
 def _remember(db: sqlite3.Connection, user: str, key: str, value: bytes) -> None:
     if len(value) > MAX_ENTRY:
         raise StorageError(StorageProblem.TOO_LARGE)
+    db.execute("INSERT OR REPLACE INTO results VALUES (?,?,?,?)", (user, key, value, time.time()))
+
+
+def _sweep(db: sqlite3.Connection) -> None:
+    """Forget what nobody will ask for again."""
     now = time.time()
     db.execute("DELETE FROM results WHERE made<?", (now - REMEMBERED_S,))
-    db.execute("INSERT OR REPLACE INTO results VALUES (?,?,?,?)", (user, key, value, now))
+    beyond = chr(ord(PASSING) + 1)
+    db.execute("DELETE FROM entries WHERE user>=? AND user<? AND made<?", (PASSING, beyond, now - PASSING_S))
 
 
 _PROBLEMS: Final = {

@@ -7,6 +7,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from antiphon.skills import Json, Shelf, StorageError, StorageProblem
-from antiphon.skills.storage import FOLDER, MAX_ENTRY, Storage, UserStorage, data_folder
+from antiphon.skills.storage import FOLDER, MAX_ENTRY, PASSING, PASSING_S, Storage, UserStorage, data_folder
 
 pytestmark = pytest.mark.unit
 R = TypeVar("R")
@@ -263,6 +264,21 @@ def test_a_cancelled_turn_still_finishes_its_change(tmp_path: Path) -> None:
         return await storage.change("ada", "key/", count)
 
     assert with_storage(tmp_path / "skill.sqlite3", work) == 1
+
+
+def test_what_passing_users_said_goes_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(storage: Storage) -> tuple[Json, Json]:
+        await storage.change(PASSING + "session", "1", count)
+        await storage.change("ada", "1", count)
+        later = time.time() + PASSING_S + 1
+        monkeypatch.setattr("antiphon.skills.storage.time.time", lambda: later)
+        await storage.change("ada", "2", count)
+        return (
+            await storage.read(PASSING + "session", lambda shelf: shelf.get("count")),
+            await storage.read("ada", lambda shelf: shelf.get("count")),
+        )
+
+    assert with_storage(tmp_path / "skill.sqlite3", work) == (None, 2)
 
 
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

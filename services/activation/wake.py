@@ -27,6 +27,7 @@ _FRAME_S = 0.01
 _KEPT_FRAMES = 600
 _AMBIENT_FRAMES = 150
 _PAD = RATE_HZ // 5
+_PIECE = RATE_HZ // 2
 _REST_S = 1.0  # after a phrase was heard, the same one is not heard again for so long
 
 
@@ -168,8 +169,14 @@ async def second_opinion(spotter: PhraseSpotter, word: WakeWord, pcm: Pcm) -> Op
     check_wake_words([word], "phrase")
     stream = await spotter.open([word.phrase])
     try:
-        faint = np.zeros(_PAD, np.int16)  # the search needs to see how the word ends
-        found = [*await stream.hear(np.concatenate((faint, pcm, faint))), *await stream.finish()]
+        still = np.zeros(_PAD, np.int16)  # the search needs to see how the word ends
+        padded = np.concatenate((still, pcm, still))
+        found = [
+            spotted
+            for start in range(0, padded.size, _PIECE)  # so that other sessions of the process have their turn
+            for spotted in await stream.hear(padded[start : start + _PIECE])
+        ]
+        found += await stream.finish()
     finally:
         await stream.close()
     best = max(found, key=score_of, default=None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
 from typing import Protocol
 
 from services.nlu.combining import Evidence
@@ -31,6 +32,7 @@ _ELLIPSIS = 0.92  # "and in paris"
 _BARE = 0.6  # "in paris", without a word that ties it to the turn before
 _ELLIPSIS_TEXT = 0.6
 _INCOMPLETE = 0.7  # what is left of it where a slot that is needed may not be carried over
+_EARLIEST = 6  # of another day, the hour in the twelve from here on is meant
 _RANK = 0.95  # against the alternative before
 _LOOKED_BACK = 3  # turns, over small talk with the assistant itself
 _REFERRED = 0.9
@@ -166,7 +168,7 @@ def _answers(
     read = _chosen(question, words, finder) or _value(words, finder, value_type, _catalogues(intent, spec))
     if read is None:
         return
-    slot = replace(read, name=question.slot)
+    slot = _on_its_day(replace(read, name=question.slot), question.understood, words, finder)
     carried = tuple(_carried(one, question.understood) for one in question.understood.slots if one.name != slot.name)
     filled = {slot.name, *(one.name for one in carried)}
     yield Evidence(
@@ -177,6 +179,21 @@ def _answers(
         complete=all(one.name in filled for one in _needed(intent)),
         sources=(SOURCE,),
     )
+
+
+def _on_its_day(slot: Slot, understood: Past, words: _Words, finder: Finder) -> Slot:
+    """ "At seven", when "tomorrow" was said before the question: the day stays."""
+    day = next((one.value for one in understood.slots if one.name == slot.name), None)
+    if not isinstance(day, date) or isinstance(day, datetime) or not isinstance(slot.value, datetime):
+        return slot
+    clock = _value(words, finder, "TIME", ("",))
+    if clock is None:
+        return slot
+    zone = slot.value.tzinfo
+    times = [one for one in (clock.value, *clock.alternatives) if isinstance(one, time)]
+    moments = [datetime.combine(day, one, zone).astimezone(UTC).astimezone(zone) for one in times]
+    likely = sorted(moments, key=lambda one: not _EARLIEST <= one.hour < _EARLIEST + 12)
+    return replace(slot, value=likely[0], alternatives=tuple(likely[1:])) if likely else slot
 
 
 def _ellipses(

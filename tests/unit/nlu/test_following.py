@@ -64,6 +64,7 @@ INTENTS = {
     "units.convert": Definition("units", (Spec("quantity", "QUANTITY", required=True),)),
     "home.turn_on": Definition("home", (Spec("device", "TEXT"), Spec("room", "ENTITY", "rooms"))),
     "home.turn_off": Definition("home", (Spec("device", "TEXT"), Spec("room", "ENTITY", "rooms"))),
+    "timers.set_alarm": Definition("timers", (Spec("at", "DATETIME", required=True),)),
     "lists.add": Definition("lists", (Spec("item", "TEXT", required=True, carry_over=False), Spec("list", "TEXT"))),
 }
 PARIS = Place("Paris", "FR", "Europe/Paris")
@@ -169,6 +170,34 @@ def test_a_thing_of_a_catalogue_that_was_asked_for(text: str, language: str, roo
 )
 def test_a_new_command_is_no_answer(text: str, language: str) -> None:
     assert read(text, language, HOW_LONG) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "hour"),
+    [
+        ("at seven", "en", 7),
+        ("7 pm", "en", 19),
+        ("half past three", "en", 15),
+        ("um sieben", "de", 7),
+        ("a las siete", "es", 7),
+        ("à sept heures", "fr", 7),
+        ("alle sette", "it", 7),
+    ],
+)
+def test_a_time_that_was_asked_for_keeps_the_day_that_was_said(text: str, language: str, hour: int) -> None:
+    monday = datetime(2026, 11, 23, tzinfo=UTC).date()
+    (one,) = read(text, language, asked("at", "DATETIME", "timers.set_alarm", slot("at", monday)))
+    (at,) = one.slots
+    assert isinstance(at.value, datetime)
+    assert (at.value.date(), at.value.hour) == (monday, hour)
+
+
+def test_another_day_in_the_answer_replaces_the_one_before() -> None:
+    monday = datetime(2026, 11, 23, tzinfo=UTC).date()
+    (one,) = read("on friday at seven", "en", asked("at", "DATETIME", "timers.set_alarm", slot("at", monday)))
+    value = one.slots[0].value
+    assert isinstance(value, datetime)
+    assert value.day == 27
 
 
 def test_open_text_that_was_asked_for_gives_way_to_a_surer_reading() -> None:

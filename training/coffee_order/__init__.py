@@ -1,0 +1,1 @@
+"""How the coffee bar's phrases were chosen: its orders heard and understood in process, on the tuning part alone."""

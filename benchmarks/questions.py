@@ -15,7 +15,7 @@ import json
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,7 @@ async def ask(assistant: Assistant, voice: TtsClient | None, question: Question,
     done = asyncio.Event()
     heard = intent = ""
     answer: list[str] = []
+    asked = Asked(question, "", "", "")
     try:
         async for event in assistant.converse(_said(texts, voice, language, done), config=config):
             match event.WhichOneof("event"):
@@ -119,10 +120,13 @@ async def ask(assistant: Assistant, voice: TtsClient | None, question: Question,
                 case "answer_text":
                     answer.append(event.answer_text.text)
                 case "turn_completed":
+                    # The silence behind a question opens a turn of its own, in which nothing is said.
+                    if event.turn_completed.status != assistant_pb2.TURN_STATUS_REJECTED:
+                        asked = Asked(question, heard or ("" if voice else question.text), intent, "".join(answer))
                     done.set()
     except AntiphonApiError as error:
-        answer = [f"<{error.reason}>"]
-    return Asked(question, heard if voice is not None else question.text, intent, "".join(answer))
+        return replace(asked, answer=f"<{error.reason}>")
+    return asked
 
 
 async def _said(texts: list[str], voice: TtsClient | None, language: str, done: asyncio.Event) -> AsyncIterator[Item]:

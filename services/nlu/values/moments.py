@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from services.nlu.values.amounts import Span
@@ -64,6 +65,10 @@ class Moments:
 
     def plain(self, moment: Moment) -> Moment:
         return moment
+
+    def last_night(self) -> Moment:
+        yesterday = self._now.date() - timedelta(days=1)
+        return Moment((self.wall(yesterday, time(hour_of("night"))),), yesterday)
 
     def const_part(self, constant: str) -> Moment:
         """ "tonight", "stasera"."""
@@ -182,6 +187,29 @@ class Ranges:
 
     def in_year(self, year: int) -> tuple[Interval, ...]:
         return (self._days(date(year, 1, 1), date(year + 1, 1, 1)),)
+
+    def in_month(self, month: str, year: int | None = None) -> tuple[Interval, ...] | None:
+        """A month of this year, then of the next one."""
+        years = (year,) if year else (self._now.year, self._now.year + 1)
+        return tuple(one for each in years for one in self._whole(date(each, int(month), 1), 0, "1m") or ()) or None
+
+    def past(self, duration: Span) -> tuple[Interval, ...] | None:
+        """ "the last two hours"."""
+        length = duration.length()
+        return (
+            (Interval((self._now.astimezone(UTC) - length).astimezone(self._now.tzinfo), self._now),)
+            if length
+            else None
+        )
+
+    def rest(self, constant: str) -> tuple[Interval, ...]:
+        """What is left of the day ("0"), of the week ("1")."""
+        days = 7 - self._now.weekday() if constant == "1" else 1
+        return (Interval(self._now, self._days(self._now.date(), self._now.date() + timedelta(days=days)).end),)
+
+    def lasting_one(self, tunit: str) -> tuple[Interval, ...] | None:
+        """ "the next hour"."""
+        return self.lasting(Span(Decimal(tunit), Decimal(tunit)))
 
     def until(self, moment: Moment) -> tuple[Interval, ...]:
         return tuple(Interval(None, one) for one in moment.readings)

@@ -11,6 +11,15 @@ pytestmark = pytest.mark.unit
 WEEKDAYS = "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"
 RANGES = {
     "en": """
+in march | 03-01T00:00/04-01T00:00 2027-03-01T00:00/2027-04-01T00:00
+in may 2027 | 2027-05-01T00:00/2027-06-01T00:00
+in 1995 | 1995-01-01T00:00/1996-01-01T00:00
+the last two hours | 11-20T13:00/11-20T15:00
+in the next hour | 11-20T15:00/11-20T16:00
+the rest of the day | 11-20T15:00/11-21T00:00
+the rest of the week | 11-20T15:00/11-23T00:00
+after 6 pm | 11-20T18:00/
+before noon | /11-21T12:00
 tomorrow from three to five | 11-21T15:00/11-21T17:00 11-21T03:00/11-21T05:00
 from 9 am to 5 pm | 11-21T09:00/11-21T17:00
 between 4 and 5 pm | 11-20T16:00/11-20T17:00 11-21T04:00/11-21T17:00
@@ -31,6 +40,12 @@ for the next two hours | 11-20T15:00/11-20T17:00
 on the way | -
 """,
     "de": """
+im jahr 1995 | 1995-01-01T00:00/1996-01-01T00:00
+mai 2027 | 2027-05-01T00:00/2027-06-01T00:00
+die letzten zwei stunden | 11-20T13:00/11-20T15:00
+in der nächsten stunde | 11-20T15:00/11-20T16:00
+den rest des tages | 11-20T15:00/11-21T00:00
+nach achtzehn uhr | 11-20T18:00/
 morgen von drei bis fünf | 11-21T15:00/11-21T17:00 11-21T03:00/11-21T05:00
 von 9 bis 17 uhr | 11-21T09:00/11-21T17:00 11-20T21:00/11-21T17:00
 zwischen 15 und 17 uhr | 11-21T15:00/11-21T17:00
@@ -49,6 +64,12 @@ die nächsten zwei stunden | 11-20T15:00/11-20T17:00
 unterwegs | -
 """,
     "es": """
+en marzo | 03-01T00:00/04-01T00:00 2027-03-01T00:00/2027-04-01T00:00
+en mayo 2027 | 2027-05-01T00:00/2027-06-01T00:00
+las últimas dos horas | 11-20T13:00/11-20T15:00
+en la próxima hora | 11-20T15:00/11-20T16:00
+el resto del día | 11-20T15:00/11-21T00:00
+después de las seis de la tarde | 11-20T18:00/
 mañana de tres a cinco | 11-21T15:00/11-21T17:00 11-21T03:00/11-21T05:00
 de las nueve a las diecisiete horas | 11-21T09:00/11-21T17:00 11-20T21:00/11-21T17:00
 entre las tres y las cinco de la tarde | 11-21T15:00/11-21T17:00 11-21T03:00/11-21T17:00
@@ -66,6 +87,12 @@ las próximas dos horas | 11-20T15:00/11-20T17:00
 en camino | -
 """,
     "fr": """
+en mars | 03-01T00:00/04-01T00:00 2027-03-01T00:00/2027-04-01T00:00
+en mai 2027 | 2027-05-01T00:00/2027-06-01T00:00
+les deux dernières heures | -
+les dernières deux heures | 11-20T13:00/11-20T15:00
+le reste de la journée | 11-20T15:00/11-21T00:00
+après dix-huit heures | 11-20T18:00/
 demain de trois heures à cinq heures | 11-21T15:00/11-21T17:00 11-21T03:00/11-21T05:00
 demain de 9h à 17h | 11-21T09:00/11-21T17:00 11-21T21:00/11-22T17:00
 entre quinze heures et dix-sept heures | 11-21T15:00/11-21T17:00
@@ -83,6 +110,12 @@ les prochaines deux heures | 11-20T15:00/11-20T17:00
 en route | -
 """,
     "it": """
+nel 1995 | 1995-01-01T00:00/1996-01-01T00:00
+maggio 2027 | 2027-05-01T00:00/2027-06-01T00:00
+nelle ultime due ore | 11-20T13:00/11-20T15:00
+nella prossima ora | 11-20T15:00/11-20T16:00
+il resto della giornata | 11-20T15:00/11-21T00:00
+dopo le sei di sera | 11-20T18:00/
 domani dalle tre alle cinque | 11-21T15:00/11-21T17:00 11-21T03:00/11-21T05:00
 dalle nove alle diciassette di domani | 11-21T09:00/11-21T17:00 11-21T21:00/11-22T17:00
 tra le tre e le cinque del pomeriggio | 11-21T15:00/11-21T17:00 11-21T03:00/11-21T17:00

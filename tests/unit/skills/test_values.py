@@ -52,27 +52,27 @@ def moment(year: int, month: int, day: int, hour: int, zone_id: str = "", offset
     return value
 
 
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [
+NUMBERS = [
         (value_pb2.Value(integer=-3), Decimal(-3)), (decimal("1.5"), Decimal("1.5")), (decimal("NaN"), None),
         (decimal("Infinity"), None), (decimal("1e999999999"), None), (decimal("9" * 1000), None), (decimal(""), None),
         (decimal("one"), None), (value_pb2.Value(text="3"), None), (None, None),
-    ],
-)  # fmt: skip
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "number"), NUMBERS, ids=range(len(NUMBERS)))
 def test_numbers(value: value_pb2.Value | None, number: Decimal | None) -> None:
     assert turn(value).number("it") == number
 
 
-@pytest.mark.parametrize(
-    ("value", "length"),
-    [
+LENGTHS = [
         (duration(90), timedelta(seconds=90)), (duration(0, 500_000_000), timedelta(seconds=0.5)),
         (duration(-5), None), (duration(2**62), None), (quantity("1.5", "h"), timedelta(minutes=90)),
         (quantity("2", "d"), timedelta(days=2)), (quantity("2", "kg"), None), (quantity("-2", "min"), None),
         (quantity("1e99", "d"), None), (value_pb2.Value(integer=5), None),
-    ],
-)  # fmt: skip
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "length"), LENGTHS, ids=range(len(LENGTHS)))
 def test_durations(value: value_pb2.Value, length: timedelta | None) -> None:
     assert turn(value).duration("it") == length
 
@@ -82,9 +82,7 @@ def test_quantities() -> None:
     assert turn(quantity("hot", "Cel")).quantity("it") is None
 
 
-@pytest.mark.parametrize(
-    ("value", "point"),
-    [
+MOMENTS = [
         (moment(2026, 11, 21, 7), datetime(2026, 11, 21, 6, tzinfo=UTC)),
         (moment(2026, 7, 1, 7), datetime(2026, 7, 1, 5, tzinfo=UTC)),
         (moment(2026, 11, 21, 7, zone_id="Asia/Tokyo"), datetime(2026, 11, 20, 22, tzinfo=UTC)),
@@ -93,8 +91,10 @@ def test_quantities() -> None:
         (moment(2026, 11, 21, 7, offset=10**15), None),
         (moment(2026, 13, 21, 7), None), (moment(0, 11, 21, 7), None), (moment(2026, 2, 30, 7), None),
         (moment(2026, 11, 21, 25), None), (value_pb2.Value(text="seven"), None),
-    ],
-)  # fmt: skip
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "point"), MOMENTS, ids=range(len(MOMENTS)))
 def test_points_of_time(value: value_pb2.Value, point: datetime | None) -> None:
     found = turn(value).moment("it")
     assert (found.astimezone(UTC) if found else None) == point

@@ -15,7 +15,7 @@ from services.nlu.claims import claimed, support
 from services.nlu.combining import Evidence, merged, shares
 from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, IntentEngine, Reading
 from services.nlu.engines.labels import LabelReader, LabelReading
-from services.nlu.engines.phrases import Filled, PhraseReading, ValueFinder
+from services.nlu.engines.phrases import Filled, PhraseBook, PhraseReading, ValueFinder
 from services.nlu.library import Shelf, SkillLibrary
 from services.nlu.resolving import Resolver, Sentence
 from services.nlu.skills import TEXT, Intent
@@ -138,7 +138,7 @@ class Interpreter:
             ]
             evidence += self._trained(intents, readings, weights, sentences, resolver)
             trained = intents
-        said = self._by_phrases(texts, tokens, weights, served, shelf, finder, options)
+        said = _by_phrases(await shelf.book(served), texts, tokens, weights, finder, options)
         phrases = {one.intent: one.confidence for one in said}
         by_phrases = max(phrases.values(), default=0.0)
         by_models = min(1.0, sum(trained.values()))
@@ -205,47 +205,45 @@ class Interpreter:
             made.append(Evidence(name, claims[name], at, slots, _complete(intent, slots), (self._labels.info.model,)))
         return made
 
-    def _by_phrases(
-        self,
-        texts: Sequence[str],
-        tokens: Sequence[Sequence[Token]],
-        weights: Sequence[float],
-        served: str,
-        shelf: Shelf,
-        finder: ValueFinder,
-        options: Options,
-    ) -> list[Evidence]:
-        """The best reading of each intent over the alternatives; one that parses whole beats a better guess that does
-        not."""
-        book = shelf.books.get(served)
-        if book is None:
-            return []
-        best: dict[str, tuple[float, int, PhraseReading]] = {}
-        seen: set[tuple[str, ...]] = set()
-        left = _MOST_TOKENS
-        for at, own in enumerate(tokens):
-            words = tuple(token.norm for token in own)
-            if words in seen or len(own) > left or len(seen) == _READ_BY_PHRASES:
-                continue
-            seen.add(words)
-            left -= len(own)
-            rank = max(_LEAST_RANK, _RANK ** (len(seen) - 1)) if weights[at] < max(weights) else 1.0
-            for reading in book.read(own, finder, options.skills):
-                sure = reading.confidence * rank
-                name = reading.intent.full_name
-                if name not in best or (sure, reading.complete) > (best[name][0], best[name][2].complete):
-                    best[name] = (sure, at, reading)
-        return [
-            Evidence(
-                name,
-                sure,
-                at,
-                tuple(_slot(one, texts[at], tokens[at], typed=options.resolve_values) for one in reading.slots),
-                reading.complete,
-                (PHRASES,),
-            )
-            for name, (sure, at, reading) in best.items()
-        ]
+
+def _by_phrases(
+    book: PhraseBook | None,
+    texts: Sequence[str],
+    tokens: Sequence[Sequence[Token]],
+    weights: Sequence[float],
+    finder: ValueFinder,
+    options: Options,
+) -> list[Evidence]:
+    """The best reading of each intent over the alternatives; one that parses whole beats a better guess that does
+    not."""
+    if book is None:
+        return []
+    best: dict[str, tuple[float, int, PhraseReading]] = {}
+    seen: set[tuple[str, ...]] = set()
+    left = _MOST_TOKENS
+    for at, own in enumerate(tokens):
+        words = tuple(token.norm for token in own)
+        if words in seen or len(own) > left or len(seen) == _READ_BY_PHRASES:
+            continue
+        seen.add(words)
+        left -= len(own)
+        rank = max(_LEAST_RANK, _RANK ** (len(seen) - 1)) if weights[at] < max(weights) else 1.0
+        for reading in book.read(own, finder, options.skills):
+            sure = reading.confidence * rank
+            name = reading.intent.full_name
+            if name not in best or (sure, reading.complete) > (best[name][0], best[name][2].complete):
+                best[name] = (sure, at, reading)
+    return [
+        Evidence(
+            name,
+            sure,
+            at,
+            tuple(_slot(one, texts[at], tokens[at], typed=options.resolve_values) for one in reading.slots),
+            reading.complete,
+            (PHRASES,),
+        )
+        for name, (sure, at, reading) in best.items()
+    ]
 
 
 def _doubted(by_phrases: float, by_models: float) -> float:

@@ -2,8 +2,9 @@
 
 The servicer calls `update` for `UpdateSkill`; the interpreter asks for the book of a locale and for who claims a label.
 A manifest is written under its skill's key, then the index of digests; `follow` reads the index every second and takes
-over what another replica has written. Books are made off the event loop and exchanged whole, so that an utterance is
-read by the old phrases or by the new, never by a mixture.
+over what another replica has written. The shelf of all skills is exchanged whole, so that an utterance is read by the
+old phrases or by the new, never by a mixture; its books are made off the event loop, once the skills have settled or
+somebody speaks.
 """
 
 from __future__ import annotations
@@ -62,29 +63,39 @@ class Shelf:
     claims: Mapping[str, tuple[Intent, ...]] = field(default_factory=dict)
     intents: Mapping[str, Intent] = field(default_factory=dict)
     catalogues: Mapping[str, Catalogue] = field(default_factory=dict)
-    books: Mapping[str, PhraseBook] = field(default_factory=dict)
+    locales: tuple[str, ...] = ()
     digest: str = ""
+    _books: dict[str, asyncio.Task[PhraseBook]] = field(default_factory=dict)
 
-    @property
-    def locales(self) -> tuple[str, ...]:
-        return tuple(self.books)
+    async def book(self, locale: str) -> PhraseBook | None:
+        """The phrases for a locale of `locales`; made once, off the event loop, when they are first asked for."""
+        if locale not in self.locales:
+            return None
+        if locale not in self._books:
+            made = asyncio.to_thread(PhraseBook, self.skills.values(), locale)
+            self._books[locale] = asyncio.create_task(made)
+        return await asyncio.shield(self._books[locale])
+
+    async def make_books(self) -> None:
+        """All of them, one after the other."""
+        for locale in self.locales:
+            await self.book(locale)
 
 
 def shelf_of(skills: Iterable[Skill]) -> Shelf:
-    """Books for every locale that a skill has phrases in; takes milliseconds per thousand phrases."""
+    """The shelf with these skills; of several with one name the last."""
     by_id = {skill.skill_id: skill for skill in sorted(skills, key=lambda one: one.skill_id)}
     claims: dict[str, list[Intent]] = defaultdict(list)
     for skill in by_id.values():
         for intent in skill.intents:
             for label in intent.labels:
                 claims[label].append(intent)
-    locales = {tag for skill in by_id.values() for intent in skill.intents for tag in intent.phrases}
     return Shelf(
         skills=by_id,
         claims={label: tuple(intents) for label, intents in claims.items()},
         intents={intent.full_name: intent for skill in by_id.values() for intent in skill.intents},
         catalogues={f"{skill.skill_id}.{one.name}": one for skill in by_id.values() for one in skill.catalogues},
-        books={locale: PhraseBook(by_id.values(), locale) for locale in sorted(locales)},
+        locales=tuple(sorted({tag for one in by_id.values() for intent in one.intents for tag in intent.phrases})),
         digest=hashlib.sha256("".join(skill.digest for skill in by_id.values()).encode()).hexdigest(),
     )
 
@@ -160,7 +171,7 @@ class SkillLibrary:
             for name, digest in digests.items():
                 if self._digests.get(name) != digest and (skill := await self._stored(name)) is not None:
                     skills[name] = skill
-            self._shelf = await asyncio.to_thread(shelf_of, (*self._own, *skills.values()))
+            self._shelf = shelf_of((*self._own, *skills.values()))
             self._digests = digests
             self._seen = index.version
 
@@ -170,6 +181,7 @@ class SkillLibrary:
             await asyncio.sleep(FOLLOW_S)
             try:
                 await self.follow_once()
+                await self._shelf.make_books()
             except AntiphonError as error:
                 log.warning("skills of other replicas cannot be read: %s", error.reason)
 

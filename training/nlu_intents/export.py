@@ -1,4 +1,4 @@
-"""Writes the bundle: all members in one graph as ONNX (float16 embeddings), its definition, and the run's figures."""
+"""Writes the bundle: all members in one ONNX graph (embeddings in eight bits), its definition, and the figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from services.nlu.engines.features import SLOTS
 from training.nlu_intents.encoding import MASSIVE_LABELS, TAGS
 from training.nlu_intents.linear import Linear
-from training.nlu_intents.network import Array, Network
+from training.nlu_intents.network import Array, Network, eight_bits
 
 BUNDLE = Path("services/nlu/models/intents-en")
 VERSION = "1"
@@ -58,7 +58,10 @@ def write_bundle(
 def graph(
     members: Sequence[Network], linear: Linear, share: float, temperatures: Mapping[str, float], clinc: int
 ) -> bytes:
-    """The mean of the members' logits with the linear part's share, then softmax. Zero rows pad: they change neither sum nor maximum."""
+    """The mean of the members' logits with the linear part's share, then softmax.
+
+    Rows of zeros pad: they change neither sum nor maximum.
+    """
     constants: dict[str, Any] = {
         "zero": np.array(0, np.int64),
         "one": np.array(1, np.float32),
@@ -131,17 +134,20 @@ def _member(number: int, weights: Mapping[str, Array]) -> tuple[list[Any], dict[
         shared = {"features", "mask_t", "root", "features_axis", "time_axis"}
         return helper.make_node(kind, [i if i in shared else own(i) for i in inputs], [own(output)], **fields)
 
+    rows, scales = eight_bits(weights["embedding"])
     constants = {
-        "embedding": weights["embedding"].astype(np.float16),
+        "embedding": rows,
+        "embedding_scales": scales,
         "conv1": _kernel(weights["conv1"]),
         "conv2": _kernel(weights["conv2"]),
         **{name: value for name, value in weights.items() if name not in {"embedding", "conv1", "conv2"}},
     }
     constants |= {"w_massive": constants.pop("massive"), "w_clinc": constants.pop("clinc")}
     nodes = [
-        node("Gather", ["embedding", "features"], "rows16"),
-        node("Cast", ["rows16"], "rows", to=TensorProto.FLOAT),
-        node("ReduceSum", ["rows", "features_axis"], "x", keepdims=0),
+        node("Gather", ["embedding", "features"], "rows8"),
+        node("Cast", ["rows8"], "rows", to=TensorProto.FLOAT),
+        node("ReduceSum", ["rows", "features_axis"], "unscaled", keepdims=0),
+        node("Mul", ["unscaled", "embedding_scales"], "x"),
         node("Transpose", ["x"], "x_t", perm=[0, 2, 1]),
         node("Conv", ["x_t", "conv1", "bias1"], "c1", kernel_shape=[3], pads=[1, 1]),
         node("Relu", ["c1"], "r1"),

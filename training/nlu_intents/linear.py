@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from services.nlu.engines.features import BUCKETS
 from training.nlu_intents.encoding import Integers
-from training.nlu_intents.network import Array
+from training.nlu_intents.network import Array, eight_bits
 
 STRENGTH = 1.0
 _IDF_SCALE = 3.0
@@ -53,8 +53,7 @@ def fit(ids: Sequence[Integers], wanted: Integers, labels: int) -> Linear:
     weights[:, model.classes_] = (model.coef_ * idf).T
     bias[model.classes_] = model.intercept_
     weights[0] = 0
-    scales = np.maximum(np.abs(weights).max(axis=0) / 127, 1e-9).astype(np.float32)
-    return Linear(np.round(weights / scales).astype(np.int8), scales, bias)
+    return Linear(*eight_bits(weights), bias)
 
 
 def _bags(ids: Sequence[Integers]) -> sparse.csr_matrix:

@@ -72,7 +72,10 @@ class Network:
         self._summed += 1
 
     def settle(self) -> None:
+        """Take the average, with embeddings that fit into eight bits each."""
         self.weights = {name: (value / self._summed).astype(np.float32) for name, value in self._sums.items()}
+        rows, scales = eight_bits(self.weights["embedding"])
+        self.weights["embedding"] = rows.astype(np.float32) * scales
 
     def _forward(self, ids: npt.NDArray[np.int64], dropout: float) -> dict[str, Array]:
         w = self.weights
@@ -139,6 +142,12 @@ class Network:
             self.weights[name] -= corrected * first / (np.sqrt(second) + np.float32(1e-8))
         self.weights["embedding"] *= np.float32(1 - _FADING)  # rare features fade: none learns one sentence by heart
         self.weights["embedding"][0] = 0
+
+
+def eight_bits(weights: Array) -> tuple[npt.NDArray[np.int8], Array]:
+    """Whole numbers and a scale per column whose product is nearly the weights."""
+    scales = np.maximum(np.abs(weights).max(axis=0) / 127, 1e-9).astype(np.float32)
+    return np.round(weights / scales).astype(np.int8), scales
 
 
 def softmax(logits: Array) -> Array:

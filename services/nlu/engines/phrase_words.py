@@ -106,6 +106,7 @@ def spread(norm: str, language: str) -> tuple[str, ...]:
         for ending, word in _CONTRACTIONS.items():
             if norm.endswith(ending):
                 return (folded(norm.removesuffix(ending)), word)
+        return (folded(norm.replace("'", "")),)
     return tuple(folded(part) for part in norm.split("'") if part)
 
 

@@ -44,14 +44,17 @@ LEAST_CONFIDENCE = 0.05
 MAX_UNITS = 120
 """Words of a sentence that are read; a longer one is no command."""
 
-_MOST_ALIGNED = 24  # phrases laid beside one sentence
-_MOST_OF_INTENT = 8
-_MOST_BARE = 4
+_MOST_ALIGNED = 20  # phrases laid beside one sentence
+_MOST_OF_INTENT = 7
+_MOST_LOOKED_UP = 64  # phrases for whose slots values are looked up, to choose those
+_MOST_LOOKED_UP_OF_INTENT = 20
+_MOST_BARE = 6
 _SLOTS_TAKE = 0.3  # share of the words left over that count against a phrase whose slots may take them
 _FURTHEST = 0.35  # a phrase that can at best be so much less sure than the leader is not looked at
 _EXTRA_FUNCTION = 0.1
 _EXTRA_HALF = 0.25
 _EXTRA_CONTENT = 0.9
+_TEXT_COVERS = 0.7  # share of the words left over that open text may take, before it is known where it stands
 _NO_VALUE = 0.35  # what an optional slot costs that a phrase names and nobody said
 _NO_VALUE_REQUIRED = 0.6
 _MOVED = 0.25  # share of a word's cost that remains if it is said, but elsewhere
@@ -252,19 +255,43 @@ class PhraseBook:
             expected = (weight + (pattern.weight - pattern.content) / 2) / (pattern.weight + left)
             likely.append((expected, bound, number))
         likely.sort(key=lambda one: (-one[0], -one[1], one[2]))
-        return self._spread(sentence, [(bound, number) for _, bound, number in likely])
+        return self._chosen(sentence, self._spread(likely, _MOST_LOOKED_UP, _MOST_LOOKED_UP_OF_INTENT), matched)
 
-    def _spread(self, sentence: _Sentence, likely: Iterable[tuple[float, int]]) -> list[tuple[float, int]]:
+    def _chosen(
+        self, sentence: _Sentence, likely: Iterable[tuple[float, float, int]], matched: Mapping[int, float]
+    ) -> list[tuple[float, int]]:
+        """Those that most likely fit once it is known for which of their slots there is a value."""
+        weighed = []
+        for _, bound, number in likely:
+            pattern = self.patterns[number]
+            if not pattern.content and not sentence.has_values(pattern):
+                continue
+            weight = matched[number] + (pattern.weight - pattern.content - SLOT_WEIGHT * len(pattern.slots)) / 2
+            left = max(0.0, sentence.telling - matched[number])
+            for slot in pattern.slots:
+                if slot.value_type == TEXT:  # these come last: for what nothing else takes
+                    covered = left * _TEXT_COVERS if left > _EXTRA_HALF else 0.0
+                else:
+                    covered = sentence.covered(pattern.intent, slot)
+                weight += SLOT_WEIGHT * (covered > 0)
+                left -= covered
+            weighed.append((weight / (pattern.weight + max(0.0, left)), bound, number))
+        weighed.sort(key=lambda one: (-one[0], -one[1], one[2]))
+        return [(bound, number) for _, bound, number in self._spread(weighed, _MOST_ALIGNED, _MOST_OF_INTENT)]
+
+    def _spread(
+        self, likely: Iterable[tuple[float, float, int]], most: int, most_of_intent: int
+    ) -> list[tuple[float, float, int]]:
         """The first of them, so many of one intent and so many without a telling word at most."""
         of_intent: dict[str, int] = defaultdict(int)
         kept = []
-        for bound, number in likely:
-            pattern = self.patterns[number]
+        for one in likely:
+            pattern = self.patterns[one[2]]
             key = pattern.intent.full_name if pattern.content else ""
             of_intent[key] += 1
-            if of_intent[key] <= (_MOST_OF_INTENT if key else _MOST_BARE) and (key or sentence.has_values(pattern)):
-                kept.append((bound, number))
-            if len(kept) == _MOST_ALIGNED:
+            if of_intent[key] <= (most_of_intent if key else _MOST_BARE):
+                kept.append(one)
+            if len(kept) == most:
                 break
         return kept
 
@@ -300,6 +327,7 @@ class _Sentence:
         for token in range(len(tokens) - 1, -1, -1):
             self._unit_at[token] = first.get(token, self._unit_at[token + 1])
         self._found: dict[tuple[str, str], tuple[Found, ...]] = {}
+        self._covered: dict[tuple[str, str, str], float] = {}
         self._open_text = OpenText(_OPEN_TEXT[0], [book.in_text(unit.word, _OPEN_TEXT[1]) for unit in units])
         self._open_name = OpenText(_UNKNOWN_NAME[0], [book.in_text(unit.word, _UNKNOWN_NAME[1]) for unit in units])
 
@@ -315,6 +343,14 @@ class _Sentence:
                 open_slots[slot.name] = self._open_name
         laid = align(pattern.items, Material(self.extras, self.places, spans, open_slots))
         return self._reading(pattern, laid)
+
+    def covered(self, intent: Intent, slot: SlotSpec) -> float:
+        """What the words of the slot's longest value tell."""
+        key = (intent.skill, slot.value_type, slot.catalogue)
+        if key not in self._covered:
+            spans = [span for starting in self._spans(intent, slot).values() for span in starting]
+            self._covered[key] = max((sum(self.extras[one.start : one.end]) for one in spans), default=0.0)
+        return self._covered[key]
 
     def has_values(self, pattern: Pattern) -> bool:
         """Whether all typed slots of the phrase can be filled: without telling words nothing else speaks for it."""
@@ -344,7 +380,7 @@ class _Sentence:
         confidence = _confidence(similarity)
         if pattern.slots or cost > 0.1:
             confidence = min(confidence, _evidence_cap(pattern, laid, filled))
-        return PhraseReading(pattern.intent, confidence, tuple(sorted(filled, key=lambda one: one.start)))
+        return PhraseReading(pattern.intent, confidence, _apart(filled))
 
     def _moved(self, pattern: Pattern, laid: Alignment) -> list[tuple[int, int]]:
         """Words that the phrase misses and the sentence has elsewhere ("turn the lights off")."""
@@ -396,6 +432,15 @@ class _Sentence:
         return Filled(slot, self._units[span.start].token, self._units[span.end - 1].token + 1, sure)
 
 
+def _apart(filled: Iterable[Filled]) -> tuple[Filled, ...]:
+    """In order of their words; of two that share a token ("l'heure" is one, and two units) the surer stays."""
+    kept: list[Filled] = []
+    for one in sorted(filled, key=lambda one: -one.confidence):
+        if all(one.end <= other.start or other.end <= one.start for other in kept):
+            kept.append(one)
+    return tuple(sorted(kept, key=lambda one: one.start))
+
+
 def _rank(reading: PhraseReading) -> tuple[float, int, float]:
     """Of two readings of one intent: the surer, then the one with more values."""
     return round(reading.confidence, 3), len(reading.slots), sum(one.confidence for one in reading.slots)
@@ -438,6 +483,7 @@ def _tags(skill: Skill, locale: str) -> tuple[str, ...]:
     return (nearest,) if nearest else ()
 
 
+@lru_cache(maxsize=100_000)
 def _pieces(phrase: str, language: str) -> tuple[tuple[str, bool], ...]:
     """Folded words and names of slots, in order."""
     made: list[tuple[str, bool]] = []

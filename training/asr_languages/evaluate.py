@@ -1,13 +1,15 @@
 """Measures the models of languages: `python -m training.asr_languages.evaluate [LANGUAGE…] [--set tuning]`.
 
-Commands drawn from the skills' phrases (not those of the same words that the settings were chosen on), commands in
-words of our own that no manifest has, and general sentences, all spoken by espeak-ng and so labelled synthetic; real
-read speech of $ANTIPHON_DATA (audio/azure9). Everything runs through `Transcriber` as in the service.
+Commands drawn from the skills' phrases (none that the settings were chosen on) and commands in words of our own, all
+spoken by espeak-ng and so labelled synthetic. Real people: paragraphs read aloud ($ANTIPHON_DATA, audio/azure9; the
+first of each language was used for tuning and is left out), by the commands model, to which they are foreign, and with
+their sentences given as the phrases of a session. Everything runs through `Transcriber` as in the service.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import random
 import re
@@ -16,13 +18,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import yaml
 
+from services.asr.engines.bundles import PocketsphinxBundle
+from services.asr.engines.language_model_worker import Base, build
+from services.asr.engines.language_models import DICTIONARY, MODEL
+from services.asr.grammar import PhraseGrammar
 from services.asr.transcriber import RATE_HZ
 from services.runtime.audio import Pcm
+from services.runtime.inference import read_definition
 from training.asr_commands.evaluate import measured, padded, read_wave
 from training.asr_commands.speaking import Job, speak
-from training.asr_languages.grammar import sentences
-from training.asr_languages.train import LANGUAGES, MODELS
+from training.asr_languages.grammar import sentences, weighted_sentences
+from training.asr_languages.train import LANGUAGES, MODELS, SEED
 
 VOICES: Mapping[str, Sequence[str]] = {
     "de": ("de+klatt3", "de+klatt4", "de", "de+f2", "de+m3", "de+klatt"),
@@ -49,21 +57,51 @@ def main() -> None:
         model = options.models / f"{language}-commands"
         print(f"\n{model.name}\n| set | clips | WER | exact | CPU / audio | endpoint to final ms p50 / p95 |")
         with tempfile.TemporaryDirectory() as folder:
-            for name, clips in _sets(language, options.set, options.count, Path(folder), data).items():
-                score = measured(model, clips)
-                low, high = interval(score.exact, score.clips)
-                print(score.row(name), f"exact {low:.2f} to {high:.2f}", flush=True)
+            if options.set == "tuning":
+                _report("tuning commands, synthetic", language, tuning_commands(language, options.count), model, folder)
+                continue
+            own = (_OWN_WORDS / f"{language}.txt").read_text(encoding="utf-8").splitlines()
+            known = {text for text, _ in weighted_sentences(language, SEED)}
+            commands = test_commands(language, 4 * options.count)
+            unseen = [text for text in commands if text not in known][: options.count // 2]
+            seen = [text for text in commands if text in known][: options.count // 2]
+            _report("commands not in the training text, synthetic", language, unseen, model, folder)
+            _report("commands in the training text, synthetic", language, seen, model, folder)
+            _report("commands in other words, synthetic", language, own, model, folder)
+            clips = real(language, data)[1:]
+            _report_real("read text, real", clips, model)
+            _report_real("the same, sentences given", clips, with_phrases(model, sentences_of(clips), Path(folder)))
 
 
-def _sets(language: str, chosen: str, count: int, folder: Path, data: Path) -> Mapping[str, Clips]:
-    if chosen == "tuning":
-        return {"tuning commands, synthetic": spoken(language, tuning_commands(language, count), folder)}
-    own = (_OWN_WORDS / f"{language}.txt").read_text(encoding="utf-8").splitlines()
-    return {
-        "held-out commands, synthetic": spoken(language, test_commands(language, count), folder),
-        "commands in other words, synthetic": spoken(language, own, folder),
-        "read text, real": real(language, data),
-    }
+def _report(name: str, language: str, texts: Sequence[str], model: Path, folder: str) -> None:
+    score = measured(model, spoken(language, texts, Path(folder)))
+    low, high = interval(score.exact, score.clips)
+    print(score.row(name), f"exact {low:.2f} to {high:.2f}", flush=True)
+
+
+def _report_real(name: str, clips: Clips, model: Path) -> None:
+    scores = [measured(model, [clip]) for clip in clips]
+    errors, words = sum(score.errors for score in scores), sum(score.words for score in scores)
+    each = ", ".join(f"{score.errors / score.words:.3f}" for score in scores)
+    print(f"| {name} | {len(clips)} | {errors / words:.3f} | of {words} words; clip by clip {each}", flush=True)
+
+
+def sentences_of(clips: Clips) -> list[str]:
+    """As long as phrases may be."""
+    cut = 12
+    texts = [text.split() for text, _ in clips]
+    return [" ".join(words[at : at + cut]) for words in texts for at in range(0, len(words), cut)]
+
+
+def with_phrases(model: Path, phrases: Sequence[str], folder: Path) -> Path:
+    """The model as a session has it that brings these phrases."""
+    definition = yaml.safe_load((model / "model.yaml").read_text(encoding="utf-8"))
+    base = Base(PocketsphinxBundle.open(read_definition(model / "model.yaml")))
+    build(base, PhraseGrammar(tuple((text, 1.0) for text in phrases)), folder, "session")
+    definition["parameters"] |= {"language_model": MODEL, "dictionary": DICTIONARY}
+    definition |= {"file": MODEL, "sha256": hashlib.sha256((folder / "session" / MODEL).read_bytes()).hexdigest()}
+    (folder / "session" / "model.yaml").write_text(yaml.safe_dump(definition), encoding="utf-8")
+    return folder / "session"
 
 
 def tuning_commands(language: str, count: int) -> list[str]:

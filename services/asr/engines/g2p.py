@@ -31,7 +31,7 @@ WINDOWS = ((0, 0), (0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (3, 3), (3, 4), (4, 4
 """Letters before and after, as contexts grow; the recipe learns with the same."""
 
 MAX_LETTERS = 48
-MAX_VARIANTS = 4
+MAX_VARIANTS = 6
 """Most pronunciations of one word: each more is one more thing to mistake another word for."""
 
 _MODELS = Path(__file__).parents[1] / "models"
@@ -66,8 +66,8 @@ class Pronouncer:
                 variants.append(list(self.phones(spoken)))
             elif not self._alphabet.issuperset(part):
                 return ()
-        joined = (" ".join(parts) for parts in product(*variants))
-        return tuple(dict.fromkeys(islice(joined, MAX_VARIANTS))) if variants else ()
+        spellings = (" ".join(parts) for parts in product(*variants))
+        return tuple(dict.fromkeys(islice(spellings, MAX_VARIANTS))) if variants else ()
 
     def spoken(self, word: str) -> list[str]:
         """The word's sounds by its letters; none when it has a letter that the language does not know."""
@@ -84,7 +84,7 @@ class Pronouncer:
             return ()
         if self.sounds is None:
             return (" ".join(sounds),)
-        sounds = list(_joined(sounds, self.sounds))
+        sounds = list(joined(sounds, self.sounds))
         best = [self.sounds[sound][0] for sound in sounds]
         found = [best]
         for sound in dict.fromkeys(sounds):
@@ -112,7 +112,7 @@ def context(padded: str, at: int, before: int, after: int) -> str:
     return f"{padded[at - before : at]}.{padded[at]}.{padded[at + 1 : at + 1 + after]}"
 
 
-def _joined(sounds: Sequence[str], known: Container[str]) -> Iterator[str]:
+def joined(sounds: Sequence[str], known: Container[str]) -> Iterator[str]:
     """Diphthongs and long consonants as the one sound that English shows them with."""
     waiting = list(sounds)
     while waiting:

@@ -21,6 +21,7 @@ Parts = list[tuple[str, str]]
 """Stretches of the original in order, each with what is said for it."""
 
 _NEVER = "(?!)"
+_GROUPED = re.compile(r"[0-9] \Z")  # "1 000": the zeros are no number of their own
 _ELISION = re.compile(r"(illions?|illiards?) de (?=e)")
 _END = r"(?![\w])(?![.,:/-][0-9])"  # neither in a word nor in a longer number
 _WORD = re.compile(r"[^\s,;:()\"]+")
@@ -46,14 +47,14 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
             r"|(?:\([0-9]{3}\)[ ]?|[0-9]{3}[- .])?[0-9]{3}[-.][0-9]{4}",
             r"|0[0-9]{2,6}(?:[ /-][0-9]{2,8}){1,6}",
             r"|0[0-9](?:[ .][0-9]{2}){4}",
-            r"|0[0-9]{1,24})<END>",
+            r"|(?<![0-9][ ])0[0-9]{1,24})<END>",
         ),
         "_phone",
     ),
     (  # 14:30, 14:30:05, 7:30-8:30, 14:30 Uhr
         (
             r"(?P<h>[0-9]{1,2}):(?P<min>[0-9]{2})(?::(?P<s>[0-9]{2}))?",
-            r"(?:(?P<to>\s?[-–—]\s?)(?=[0-9]{1,2}:[0-9]{2})|<UHR>?(?![\w:]))",
+            r"(?:(?P<to>\s?[-–—]\s?)(?=[0-9]{1,2}:[0-9]{2})|<UHR>?(?![\w:])|(?P<half>[ap]m)\b)",
         ),
         "_time",
     ),
@@ -64,7 +65,7 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     (  # $5.20, $5 million
         (
             r"(?P<minus>[-−])?<SYMBOL>[ \u00a0]?(?P<n><N>)",
-            r"(?P<gap>[ \u00a0])?(?:(?<=[ \u00a0])<MAGNITUDE>\b)?(?!\w)",
+            r"(?P<gap>[ \u00a0])?(?:(?<=[ \u00a0])<MAGNITUDE>\b)?(?!\w)(?![.,][0-9])",
         ),
         "_money",
     ),
@@ -74,8 +75,8 @@ _RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     ((r"(?P<n>[0-9]/[0-9])<END>",), "_fraction"),
     ((r"(?P<n><N>)(?P<to>\s?[–—]\s?|-)(?=<N><END>)",), "_range"),  # 10-20
-    ((r"<MINUS>(?P<n><N>)<GAP><UNIT>(?!\w)",), "_unit"),  # 5 km
     ((r"(?P<n>[0-9]{1,4})<MARK>",), "_ordinal"),  # 3., 3e, 3.º
+    ((r"<MINUS>(?P<n><N>)<GAP><UNIT>(?!\w)",), "_unit"),  # 5 km
     ((r"(?P<n>[0-9]{4})<END>",), "_year"),
     ((r"<MINUS>(?P<n><N>)",), "_number"),
 )
@@ -139,7 +140,9 @@ class Finder:
             "DOTTED": "" if reading.dotted else _NEVER,
         }
         self._rules = [(_compiled(lines, names), getattr(self, reader)) for lines, reader in _RULES]
-        self._candidate = _compiled((r"(?<![\w.,])(?=[0-9+(−-]|<SYMBOL>[ \u00a0]?[0-9]|<MONTH>[ ][0-9])",), names)
+        self._candidate = _compiled(
+            (r"(?<![\w.,$€£¥])(?<![0-9][:/])(?=[0-9+(−-]|<SYMBOL>[ \u00a0]?[0-9]|<MONTH>[ ][0-9])",), names
+        )
 
     def pieces(self, text: str) -> Iterator[tuple[int, int, str]]:
         """The stretches of `text` that are said otherwise."""
@@ -220,14 +223,18 @@ class Finder:
         return self._reading.time(int(hour), int(minute), after)
 
     def _time(self, found: _Found) -> Parts | None:
-        said = self._clock(found["h"], found["min"], found.after)
+        groups = found.match.groupdict()
+        said = self._clock(found["h"], found["min"], groups.get("half") or found.after)
         if said is None:
             return None
-        groups = found.match.groupdict()
-        clock = found.match.group().removesuffix(groups.get("uhr") or "").removesuffix(groups.get("to") or "")
+        clock = found.match.group()
+        for tail in ("uhr", "to", "half"):
+            clock = clock.removesuffix(groups.get(tail) or "")
         if seconds := groups.get("s"):
             said = f"{said} {self._reading.seconds.format(int(seconds))}"
         parts = [(clock, said)]
+        if groups.get("half"):
+            parts.append((found["half"], f" {found['half']}"))
         if groups.get("to"):
             parts.append((found["to"], f" {self._reading.to} "))
         if groups.get("uhr"):
@@ -340,7 +347,8 @@ class Finder:
         return [(found["n"], self._reading.year(year))]
 
     def _number(self, found: _Found) -> Parts | None:
-        figures = self._figures(found["n"], minus=found["minus"])
+        grouped = found["n"].startswith("0") and _GROUPED.search(found.text[: found.match.start()])
+        figures = None if grouped else self._figures(found["n"], minus=found["minus"])
         if figures is None:
             return [(found.match.group(), found.match.group())]  # "1.2.3": as it stands, and no part of it otherwise
         return [(found.match.group(), figures)]

@@ -44,7 +44,9 @@ def _time(hour: int, minute: int, after: str) -> str:
         return f"{hour} oh {minute}" if minute < 10 else f"{hour} {minute}"
     if after in _MERIDIEMS:
         return str(hour)
-    return f"{hour} o'clock" if 1 <= hour <= 12 else f"{hour or 'zero'} hundred"
+    if hour in (0, 24):
+        return "midnight"
+    return f"{hour} o'clock" if hour <= 12 else f"{hour} hundred"
 
 
 def _amount(whole: str, cents: str, currency: Currency) -> str:

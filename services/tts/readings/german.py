@@ -92,6 +92,7 @@ _YEN, _FRANC = Currency(_unit("Yen")), Currency(_unit("Franken"), _unit("Rappen"
 GERMAN = Reading(
     decimal=",",
     decimal_word="Komma",
+    blanks_group=True,
     dotted=True,
     decimal_point=False,
     digits=_TO_TWELVE[:10],
@@ -162,7 +163,11 @@ GERMAN = Reading(
         "1/4": "ein Viertel",
         "3/4": "drei Viertel",
     },
-    magnitudes={word: f"{word} " for word in ("Tausend", "Million", "Millionen", "Milliarde", "Milliarden")},
+    magnitudes={
+        **{word: f"{word} " for word in ("Tausend", "Million", "Millionen", "Milliarde", "Milliarden")},
+        "Mio.": "Millionen ",
+        "Mrd.": "Milliarden ",
+    },
     day_of_month=_day,
     day_first=True,
     ordinal_marks=r"\.(?=\s+[^\W\d_])",

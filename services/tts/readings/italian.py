@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.tts.readings import Currency, Noun, Reading, counted
+from services.tts.readings import Currency, Noun, Ordinal, Reading, counted
 
 _MONTHS = tuple("gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre".split())
 
@@ -13,6 +13,11 @@ def _day(day: int, before: str, month_follows: bool) -> str:
 
 def _date(day: int, month: int, year: int | None, before: str) -> str:
     return f"{_day(day, before, True)} {_MONTHS[month - 1]}" + (f" {year}" if year else "")
+
+
+def _ordinal(ordinal: Ordinal) -> str | None:
+    """ "2° piano" with a degree sign for "2º", which the engine reads; from 20 on, degrees are likelier."""
+    return f"{ordinal.number}º" if 0 < ordinal.number < 20 else None
 
 
 def _time(hour: int, minute: int, after: str) -> str:
@@ -41,6 +46,7 @@ _YEN, _FRANC = Currency(Noun("uno yen", "yen")), Currency(_unit("franco", "franc
 ITALIAN = Reading(
     decimal=",",
     decimal_word="virgola",
+    blanks_group=True,
     decimal_point=False,
     digits=tuple("zero uno due tre quattro cinque sei sette otto nove".split()),
     months=_MONTHS,
@@ -114,4 +120,6 @@ ITALIAN = Reading(
     },
     day_of_month=_day,
     day_first=True,
+    ordinal_marks=r"[°](?=[ ][a-z])",
+    ordinal=_ordinal,
 )

@@ -96,6 +96,7 @@ class Finder:
         self._grammar = Grammar.of(self._language)
         self._terminals = terminals(self._language)
         self._moments, self._actions = _actions(situation, self._language)
+        self._found: dict[tuple[str, tuple[Token, ...], str], tuple[Found, ...]] = {}
         self._parsed: dict[tuple[Token, ...], tuple[Spoken, Parser | None]] = {}
 
     def find(self, value_type: str, tokens: Sequence[Token], catalogue: str = "") -> tuple[Found, ...]:
@@ -106,7 +107,14 @@ class Finder:
             tokens: of the utterance; only the first 200 are looked at.
             catalogue: that holds the values of an ENTITY.
         """
-        tokens = tuple(tokens[:MAX_TOKENS])
+        key = (value_type, tuple(tokens[:MAX_TOKENS]), catalogue)
+        if key not in self._found:
+            if len(self._found) >= _MOST_KEPT:
+                self._found.clear()
+            self._found[key] = self._find(*key)
+        return self._found[key]
+
+    def _find(self, value_type: str, tokens: tuple[Token, ...], catalogue: str) -> tuple[Found, ...]:
         if value_type == "PLACE":
             found = self._places(tokens)
         elif value_type == "ENTITY":
@@ -270,6 +278,7 @@ class Finder:
 
 
 _MOST_PARSED = 64
+_MOST_KEPT = 512
 _MOST_PLACES = 4
 _SHORTER = 0.8
 _INNER = 0.6  # what is left of the trust in "half hours" inside "two and a half hours"

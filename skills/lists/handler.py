@@ -32,7 +32,7 @@ _WHOLE: Final = frozenset({"todo", "work"})
 
 
 class Lists(Skill):
-    """Intents add, remove, read, clear, show_lists, take_note, read_notes, delete_notes."""
+    """Intents add, remove, read, contains, clear, show_lists, take_note, read_notes, delete_notes."""
 
     manifest = load_manifest(Path(__file__).with_name("manifest.yaml"))
 
@@ -54,7 +54,7 @@ def _failed(turn: Turn, said: Words, problem: StorageProblem) -> Sequence[Event]
         StorageProblem.TOO_LARGE: said.storage_full,
         StorageProblem.BUSY: said.storage_busy,
     }.get(problem, said.storage_failed)
-    if turn.intent in ("read", "show_lists", "read_notes"):
+    if turn.intent in ("read", "contains", "show_lists", "read_notes"):
         text = said.unreadable
     return [turn.say(text), turn.decline(problem.value)]
 
@@ -110,10 +110,6 @@ class _Answer:
             return self._ask_which(all_lists)
         items = await turn.read(lambda shelf: kept.items_of(shelf, which.key))
         name = self._called(which.key, which.name)
-        if asked := turn.text("item"):
-            hits = found(asked, items, turn.language)
-            template = said.is_there if hits else said.not_there
-            return [turn.say(template.format(list=name, items=self._spoken(hits[:5]), item=_cut(asked)))]
         if not items:
             return [turn.say(said.empty.format(list=name))]
         read = self._spoken(items[:READ_ITEMS])
@@ -121,6 +117,21 @@ class _Answer:
         if len(items) > READ_ITEMS:
             text += " " + said.more.format(count=len(items) - READ_ITEMS)
         return [turn.say(text), turn.show(name, "\n".join(items))]
+
+    async def contains(self) -> Sequence[Event]:
+        turn, said = self.turn, self.said
+        asked = turn.text("item")
+        if not asked:
+            return [turn.ask(said.what_to_find, "item")]
+        all_lists = await turn.read(kept.lists)
+        which = self._which() or _only(all_lists)
+        if which is None:
+            return self._ask_which(all_lists)
+        items = await turn.read(lambda shelf: kept.items_of(shelf, which.key))
+        hits = found(asked, items, turn.language)
+        name = self._called(which.key, which.name)
+        template = said.is_there if hits else said.not_there
+        return [turn.say(template.format(list=name, items=self._spoken(hits[:5]), item=_cut(asked)))]
 
     async def clear(self) -> Sequence[Event]:
         turn, said = self.turn, self.said

@@ -31,6 +31,7 @@ class Words:
     what_to_add: str
     what_to_remove: str
     what_to_note: str
+    what_to_find: str
     which_list: str
     added: str
     known: str
@@ -76,6 +77,7 @@ WORDS: Final[Mapping[str, Words]] = {
         what_to_add="What should I add?",
         what_to_remove="What should I take off?",
         what_to_note="What should I write down?",
+        what_to_find="What should I look for?",
         which_list="Which list? {items}.",
         added="{list}: added {items}.",
         known="{items}: already there.",
@@ -119,6 +121,7 @@ WORDS: Final[Mapping[str, Words]] = {
         what_to_add="Was soll ich eintragen?",
         what_to_remove="Was soll ich streichen?",
         what_to_note="Was soll ich notieren?",
+        what_to_find="Wonach soll ich schauen?",
         which_list="Welche Liste? {items}.",
         added="{list}: {items} eingetragen.",
         known="{items}: steht schon drauf.",
@@ -162,6 +165,7 @@ WORDS: Final[Mapping[str, Words]] = {
         what_to_add="¿Qué añado?",
         what_to_remove="¿Qué quito?",
         what_to_note="¿Qué apunto?",
+        what_to_find="¿Qué busco?",
         which_list="¿Qué lista? {items}.",
         added="{list}: he añadido {items}.",
         known="{items}: ya estaba.",
@@ -205,6 +209,7 @@ WORDS: Final[Mapping[str, Words]] = {
         what_to_add="Qu'est-ce que j'ajoute ?",
         what_to_remove="Qu'est-ce que j'enlève ?",
         what_to_note="Que dois-je noter ?",
+        what_to_find="Qu'est-ce que je cherche ?",
         which_list="Quelle liste ? {items}.",
         added="{list} : j'ai ajouté {items}.",
         known="{items} : déjà dessus.",
@@ -248,6 +253,7 @@ WORDS: Final[Mapping[str, Words]] = {
         what_to_add="Cosa devo aggiungere?",
         what_to_remove="Cosa devo togliere?",
         what_to_note="Cosa devo annotare?",
+        what_to_find="Cosa devo cercare?",
         which_list="Quale lista? {items}.",
         added="{list}: ho aggiunto {items}.",
         known="{items}: c'era già.",

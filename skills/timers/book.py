@@ -16,9 +16,11 @@ SKILL: Final = "timers"
 _LENGTH: Final = re.compile(r"timer-(\d{1,7})-")
 _WORD: Final = re.compile(r"\w+")
 _FILLERS: Final = frozenset(
-    """the a an my for one timer alarm clock der die das den dem ein eine einen mein meine meinen fur wecker
-    el la los las lo un una mi mis de del para temporizador alarma despertador le les l des du ma mon mes pour minuteur
-    reveil alarme il i gli uno mio mia miei di da dal dalla per sveglia""".split()
+    """the a an my for one timer alarm clock another new please do i have left
+    der die das den dem ein eine einen mein meine meinen fur noch neuen neuer bitte wecker
+    el la los las lo al un una mi mis de del para otro otra nuevo nueva por favor temporizador alarma despertador
+    le les l des du ma mon mes pour autre nouveau nouvelle minuteur reveil alarme
+    il i gli uno mio mia miei di da dal dalla per altro altra nuovo nuova sveglia""".split()
 )
 """Words without accents that tell no timer from another."""
 
@@ -72,6 +74,11 @@ def length_of(timer: alarm_pb2.Alarm) -> timedelta | None:
     """What it was set for: its name says so, because the platform only keeps when it is due."""
     match = _LENGTH.match(timer.alarm_id)
     return timedelta(seconds=int(match.group(1))) if match else None
+
+
+def name(label: str) -> str:
+    """A label, or nothing where it only says "another" or "my timer"."""
+    return label if _key(label) else ""
 
 
 def named(found: Sequence[alarm_pb2.Alarm], label: str) -> Sequence[alarm_pb2.Alarm]:

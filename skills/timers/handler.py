@@ -16,7 +16,7 @@ from antiphon.skill.v1 import manifest_pb2, skill_pb2
 from antiphon.skills import Answerable, Event, Skill, Turn, load_manifest
 from antiphon.types.v1 import alarm_pb2, answer_pb2
 from skills.timers import schedule
-from skills.timers.book import Book, due, length_of, named
+from skills.timers.book import Book, due, length_of, name, named
 from skills.timers.words import Words, spoken_days, spoken_left, spoken_length, spoken_list, spoken_when, words
 
 MAX_KEPT: Final = 50
@@ -64,7 +64,7 @@ def _set_timer(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
         return _declined(turn, said.bad_length, "LENGTH_OUT_OF_RANGE")
     if len(book.all) >= MAX_KEPT:
         return _declined(turn, said.too_many.format(count=len(book.all)), "TOO_MANY_TIMERS")
-    label = turn.text("label", MAX_LABEL)
+    label = name(turn.text("label", MAX_LABEL))
     alarm = alarm_pb2.Alarm(
         alarm_id=_name(turn, f"timer-{round(length.total_seconds())}"),
         kind=alarm_pb2.ALARM_KIND_TIMER,
@@ -80,7 +80,7 @@ def _list_timers(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
     found = book.timers
     if not found:
         return [turn.say(said.no_timer)]
-    if turn.slot("label") is not None and not (found := named(found, turn.text("label"))):
+    if name(turn.text("label")) and not (found := named(found, turn.text("label"))):
         return [turn.say(said.no_such_timer)]
     told = [_left(turn, timer, said, alone=len(found) == 1) for timer in found]
     if len(told) > 1:
@@ -112,7 +112,7 @@ def _set_alarm(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
         return [turn.ask(said.for_what_time, "at")]
     if len(book.all) >= MAX_KEPT:
         return _declined(turn, said.too_many.format(count=len(book.all)), "TOO_MANY_ALARMS")
-    label = turn.text("label", MAX_LABEL)
+    label = name(turn.text("label", MAX_LABEL))
     alarm = alarm_pb2.Alarm(alarm_id=_name(turn, "alarm"), kind=alarm_pb2.ALARM_KIND_ALARM, label=label)
     alarm.due_time.FromDatetime(when.moment)
     if when.rule:
@@ -140,7 +140,7 @@ def _list_alarms(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
     if not found:
         return [turn.say(said.no_alarm)]
     found = book.at(found) if turn.slot("at") is not None else found
-    found = named(found, turn.text("label")) if turn.slot("label") is not None else found
+    found = named(found, turn.text("label")) if name(turn.text("label")) else found
     if not found:
         return [turn.say(said.no_such_alarm)]
     told = [_told(turn, alarm, said) for alarm in found]
@@ -191,7 +191,7 @@ def _cancel(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
 def _meant(turn: Turn, book: Book, kept: Sequence[alarm_pb2.Alarm]) -> Sequence[alarm_pb2.Alarm]:
     """Those that fit what was said, all of them when nothing was."""
     found = kept
-    if turn.slot("label") is not None:
+    if name(turn.text("label")):
         found = named(found, turn.text("label"))
     if turn.slot("at") is not None:
         found = book.at(found)

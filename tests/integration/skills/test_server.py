@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
@@ -14,6 +16,7 @@ from services.runtime.server import GrpcPlatform
 from services.skillhost.app import SPEC
 from skills.calculator.handler import CALCULATOR
 from skills.clock.handler import CLOCK
+from skills.lists.handler import LISTS
 from tests.fakes.skill_turns import expression, request
 
 pytestmark = pytest.mark.integration
@@ -66,3 +69,26 @@ async def test_the_platforms_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.Execute(request("clock.weather")).read()
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_what_skills_keep_outlives_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ANTIPHON_SKILL_DATA", raising=False)
+    monkeypatch.setattr("services.skillhost.app.installed_skills", lambda only: (LISTS,))
+    pool = PoolSettings(name="skills", capability="skills")
+    settings = PlatformSettings(port=0, pool_port=0, pools=(pool,), state_dir=str(tmp_path))
+    add, read = request("lists.add", key="once"), request("lists.read", key="later")
+    add.interpretation.slots.add(name="item").value.text = "milk"
+    for asked in (add, read):
+        asked.context.session.user_id = "ada"
+    said = []
+    for _ in range(2):
+        async with (
+            GrpcPlatform(settings, {"skills": SPEC}) as platform,
+            grpc.aio.insecure_channel(platform.target) as channel,
+        ):
+            stub = skill_pb2_grpc.SkillServiceStub(channel)
+            events = [event async for event in stub.Execute(add)]
+            said += [event.answer.text async for event in stub.Execute(read) if event.HasField("answer")]
+    assert said == ["Shopping list: milk."] * 2
+    assert events[-1].done.receipt.replayed
+    assert (tmp_path / "skills" / "lists.sqlite3").exists()

@@ -117,8 +117,12 @@ def test_lists_of_ones_own(ada: Ada) -> None:
 
 
 def test_what_is_missing_is_asked(ada: Ada) -> None:
-    for intent, question in (("add", "What should I add?"), ("remove", "What should I take off?"),
-                             ("take_note", "What should I write down?")):  # fmt: skip
+    for intent, question in (
+        ("add", "What should I add?"),
+        ("remove", "What should I take off?"),
+        ("contains", "What should I look for?"),
+        ("take_note", "What should I write down?"),
+    ):
         assert ada.say(intent) == ""
         assert ada.asked == question
 
@@ -150,8 +154,8 @@ def test_what_is_not_there_is_admitted(ada: Ada) -> None:
     ada.say("remove", item("milk"))
     assert ada.reason == "NOT_ON_THE_LIST", "which of the two was meant?"
     assert ada.say("remove", item("oat")) == "Shopping list: took off oat milk."
-    assert ada.say("read", item("milk")) == "Shopping list: yes, soy milk."
-    assert ada.say("read", item("bread")) == "Shopping list: I cannot find bread there."
+    assert ada.say("contains", item("milk")) == "Shopping list: yes, soy milk."
+    assert ada.say("contains", item("bread")) == "Shopping list: I cannot find bread there."
 
 
 def test_clearing_is_confirmed_first(ada: Ada) -> None:
@@ -304,7 +308,7 @@ def test_everything_is_said_in_every_language(locale: str) -> None:
     ada.say("take_note", note("one"))
     ada.say("take_note", note("two"))
     for intent, slots in (("read", ()), ("show_lists", ()), ("read_notes", ()), ("remove", (item("thing 3"),)),
-                          ("read", (item("tent"), on("camping"))), ("clear", (scope("all"),)),
+                          ("contains", (item("tent"), on("camping"))), ("clear", (scope("all"),)),
                           ("delete_notes", ())):  # fmt: skip
         said = ada.say(intent, *slots, confirmed=True)
         assert said

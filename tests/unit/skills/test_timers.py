@@ -111,6 +111,13 @@ def test_several_timers_are_told_apart(ada: KeptAlarms) -> None:
     assert ada.reason == "NOT_FOUND"
 
 
+@pytest.mark.parametrize("filler", ["another", "einen neuen", "otro", "un autre", "un altro", "my timer"])
+def test_words_that_name_nothing_are_no_label(ada: KeptAlarms, filler: str) -> None:
+    assert ada.say("set_timer", length(minutes=7), label(filler)) == "Timer set: 7 minutes, starting now."
+    assert ada.say("list_timers", label(filler)) == "7 minutes left."
+    assert ada.say("cancel_timer", label(filler)) == "Timer cancelled."
+
+
 def test_all_of_them_go_at_once(ada: KeptAlarms) -> None:
     for minutes in (5, 6, 7):
         ada.say("set_timer", length(minutes=minutes))

@@ -23,9 +23,15 @@ _ENCODINGS = (
 )
 _NOTES = (
     "Wake words are any phrases of English dictionary words with 5 phones or more; nothing was trained for them.",
+    "Of 65 recordings of one wake word 61 are heard (95 %: 85 to 98), with one false accept in 0.68 h: see scores.",
+    "A wake word model that was trained for its word does better; confusable phrases ('iced coffee') do worse.",
     "Acoustic events are rules over level and spectrum: they say how a sound is, not what made it.",
     "Device-directed speech is not judged yet.",
 )
+
+
+# What `python -m benchmarks wake` says of the half that nothing was fitted on, at the default threshold.
+_WAKE_DATA = "wake-word-benchmark, 65 of alexa; 0.68 h of other speech, orders, meetings, digits, sounds and noise"
 
 
 async def build(runtime: Runtime) -> Application:
@@ -87,6 +93,10 @@ def _models(engine: SileroVoiceActivity, spotter: PocketsphinxSpotter) -> list[c
             engine="pocketsphinx",
             mode=provenance_pb2.MODEL_MODE_ZERO_SHOT,
             description="Any phrase of English dictionary words, against a loop of all phones.",
+            scores=[
+                capability_pb2.ModelScore(locale="en", metric=metric, value=value, dataset=_WAKE_DATA)
+                for metric, value in (("recall", 0.938), ("false_accepts_per_hour", 1.5))
+            ],
         ),
     ]
 

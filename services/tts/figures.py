@@ -21,7 +21,7 @@ Parts = list[tuple[str, str]]
 """Stretches of the original in order, each with what is said for it."""
 
 _NEVER = "(?!)"
-_GROUPED = re.compile(r"[0-9] \Z")  # "1 000": the zeros are no number of their own
+_GROUPED = re.compile(r"[0-9] ")  # "1 000": the zeros are no number of their own
 _ELISION = re.compile(r"(illions?|illiards?) de (?=e)")
 _END = r"(?![\w])(?![.,:/-][0-9])"  # neither in a word nor in a longer number
 _WORD = re.compile(r"[^\s,;:()\"]+")
@@ -347,7 +347,8 @@ class Finder:
         return [(found["n"], self._reading.year(year))]
 
     def _number(self, found: _Found) -> Parts | None:
-        grouped = found["n"].startswith("0") and _GROUPED.search(found.text[: found.match.start()])
+        start = found.match.start()
+        grouped = found["n"].startswith("0") and _GROUPED.fullmatch(found.text, max(0, start - 2), start)
         figures = None if grouped else self._figures(found["n"], minus=found["minus"])
         if figures is None:
             return [(found.match.group(), found.match.group())]  # "1.2.3": as it stands, and no part of it otherwise

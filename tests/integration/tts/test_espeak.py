@@ -211,7 +211,7 @@ async def test_cancelled_while_the_engine_works(engine: EspeakEngine) -> None:
         await task
     started = time.monotonic()
     assert (await pcm(engine, "Next.")).size > 0
-    assert time.monotonic() - started < 0.1
+    assert time.monotonic() - started < 0.5  # 20 ms of work, on a machine that may be busy
 
 
 async def test_a_killed_process_is_a_typed_error_and_the_next_call_works(engine: EspeakEngine) -> None:

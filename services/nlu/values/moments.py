@@ -155,8 +155,9 @@ class Ranges:
             end += timedelta(days=7)
         return (self._days(first.ahead, end + timedelta(days=1)),) if end >= first.ahead else None
 
-    def day(self, day: Day) -> tuple[Interval, ...]:
-        return (self._days(day.first, day.first + timedelta(days=1)),)
+    def day(self, day: Day) -> tuple[Interval, ...] | None:
+        """The whole of a day; "the second" alone is none."""
+        return None if day.weak else (self._days(day.first, day.first + timedelta(days=1)),)
 
     def part(self, daypart: str, day: Day | None = None) -> tuple[Interval, ...] | None:
         if daypart not in _LENGTHS:

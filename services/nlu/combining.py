@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from services.nlu.understanding import Slot
+from services.nlu.understanding import Slot, SlotOrigin
 
 AGREEMENT = 0.3
 """Share of a second engine's confidence that adds to the first one's: both may err for the same reason."""
@@ -92,7 +92,7 @@ def _merge(evidence: Sequence[Evidence]) -> Evidence:
     return replace(
         best,
         confidence=min(_SUREST, confidence),
-        slots=tuple(sorted(slots, key=lambda slot: slot.start)),
+        slots=tuple(sorted(slots, key=lambda slot: (slot.origin is not SlotOrigin.SPOKEN, slot.start))),
         complete=any(one.complete for one in evidence),
         sources=tuple(sources),
     )

@@ -16,10 +16,11 @@ from services.nlu.combining import Evidence, merged, shares
 from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, IntentEngine, Reading
 from services.nlu.engines.labels import LabelReader, LabelReading
 from services.nlu.engines.phrases import Filled, PhraseBook, PhraseReading, ValueFinder
+from services.nlu.following import Conversation, followed, referred
 from services.nlu.library import Shelf, SkillLibrary
 from services.nlu.resolving import Resolver, Sentence
 from services.nlu.skills import TEXT, Intent
-from services.nlu.slot_filling import CachedFinder, fill
+from services.nlu.slot_filling import fill
 from services.nlu.text import MAX_TOKENS, Token, normalise, tokenise
 from services.nlu.understanding import (
     Alternative,
@@ -52,6 +53,9 @@ _LEAST_RANK = 0.8
 _MOST_CLAIMS = 5  # intents whose slots are filled from labels
 _SAID_WHOLE = 0.92  # a phrase from here on needs no model to agree
 _LEAST_TRUST = 0.6
+
+
+_NOTHING_SAID = Conversation()
 
 
 class Interpreter:
@@ -104,6 +108,7 @@ class Interpreter:
         situation: Situation,
         deadline: float | None = None,
         catalogues: Sequence[Catalogue] = (),
+        conversation: Conversation = _NOTHING_SAID,
     ) -> Understanding:
         """Ranked readings of one utterance.
 
@@ -112,6 +117,7 @@ class Interpreter:
             language: BCP-47 tag of the request.
             deadline: seconds the caller still waits.
             catalogues: the user's own, beside those of the skills.
+            conversation: what was said before this utterance.
 
         Raises:
             InvalidInput: no or bad text, too many alternatives, an option out of range, an unknown time zone.
@@ -127,7 +133,7 @@ class Interpreter:
         shelf = self._library.shelf
         evidence: list[Evidence] = []
         trained: dict[str, float] = {}
-        finder = CachedFinder(Finder(served, situation, self._gazetteer, _catalogues(shelf, catalogues)))
+        finder = Finder(served, situation, self._gazetteer, _catalogues(shelf, catalogues))
         weights = _weights(alternatives)
         if best_supported((served,), self._engine.info.locales):
             readings = await self._engine.read(tokens, deadline)
@@ -139,7 +145,8 @@ class Interpreter:
             evidence += self._trained(intents, readings, weights, sentences, resolver)
             trained = intents
         said = _by_phrases(await shelf.book(served), texts, tokens, weights, finder, options)
-        phrases = {one.intent: one.confidence for one in said}
+        said += _wanted(followed(texts, tokens, finder, shelf.intents, conversation), options.skills)
+        phrases = {one.intent: one.confidence for one in sorted(said, key=lambda one: one.confidence)}
         by_phrases = max(phrases.values(), default=0.0)
         by_models = min(1.0, sum(trained.values()))
         if self._labels is not None and best_supported((served,), self._labels.info.locales):
@@ -150,7 +157,8 @@ class Interpreter:
             evidence += self._by_labels(claims, labelled, weights, texts, tokens, finder, options)
             trained = {name: max(trained.get(name, 0.0), claims.get(name, 0.0)) for name in (*trained, *claims)}
         shared = shares(trained, phrases, (by_models, by_phrases))
-        return _understanding(texts, merged((*evidence, *said)), shared, options, served)
+        whole = referred((*evidence, *said), tokens, finder, shelf.intents, conversation)
+        return _understanding(texts, merged(whole), shared, options, served)
 
     def served(self, language: str) -> str:
         """The locale that serves a request's; raises InvalidInput or FailedPrecondition `LOCALE_NOT_SERVED`."""
@@ -244,6 +252,10 @@ def _by_phrases(
         )
         for name, (sure, at, reading) in best.items()
     ]
+
+
+def _wanted(evidence: Iterable[Evidence], skills: frozenset[str]) -> list[Evidence]:
+    return [one for one in evidence if not skills or one.intent.partition(".")[0] in skills]
 
 
 def _doubted(by_phrases: float, by_models: float) -> float:

@@ -93,6 +93,7 @@ def _slot(slot: manifest_pb2.SlotDefinition) -> SlotSpec:
         catalogue=slot.catalogue,
         required=slot.required,
         repeated=slot.repeated_values,
+        carry_over=slot.carry_over,
         labels=tuple(slot.labels),
     )
 

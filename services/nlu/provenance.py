@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from antiphon.types.v1 import provenance_pb2
 from services.nlu.engines.engine import EngineInfo
+from services.nlu.following import SOURCE as FOLLOWING
 from services.nlu.interpreter import PHRASES
 
 VALUES = "antiphon/values@1"
@@ -18,9 +19,10 @@ VALUES = "antiphon/values@1"
 def provenances(
     engines: Iterable[EngineInfo], phrases_digest: str, pool: str, language: str
 ) -> dict[str, provenance_pb2.ModelProvenance]:
-    """By name: the trained models, the phrases, the readers of values."""
+    """By name: the trained models, the phrases, what follows up, the readers of values."""
     made = {info.model: _trained(info, pool, language) for info in engines}
     made[PHRASES] = phrase_provenance(phrases_digest, pool, language)
+    made[FOLLOWING] = _rules(FOLLOWING, pool, language)
     made[VALUES] = _rules(VALUES, pool, language)
     return made
 

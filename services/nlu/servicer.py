@@ -23,6 +23,7 @@ from antiphon.types.v1 import (
     understanding_pb2,
 )
 from services.nlu.acts import DialogueAct, dialogue_acts
+from services.nlu.conversation_messages import conversation
 from services.nlu.engines.engine import EngineInfo
 from services.nlu.interpreter import PHRASES, Interpreter
 from services.nlu.manifests import catalogues_of, skill_of
@@ -120,6 +121,7 @@ class LanguageUnderstandingServicer:
             _situation(request.context),
             deadline,
             _own_catalogues(request.options),
+            conversation(request.context),
         )
         models = self._models(understanding.language)
         made = _response(understanding, models, time.perf_counter() - started)

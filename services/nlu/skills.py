@@ -56,6 +56,7 @@ class SlotSpec:
     catalogue: str = ""
     required: bool = False
     repeated: bool = False
+    carry_over: bool = False
     labels: tuple[str, ...] = ()
 
 

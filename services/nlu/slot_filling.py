@@ -7,36 +7,17 @@ best where the tagger marked a span with one of the slot's labels ("massive:date
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from services.nlu.engines.engine import TaggedSlot
 from services.nlu.engines.phrases import Filled, ValueFinder
 from services.nlu.skills import ENTITY, TEXT, Intent, SlotSpec
 from services.nlu.text import Token
-from services.nlu.values.finder import Found
 
 UNTAGGED = 0.7
 """Share of its confidence that a value keeps which the tagger did not mark."""
 
 _SURE = 0.6  # a value that nobody marked is taken from here on
 _WORDS_ALONE = 0.5  # share of a tag's confidence where the words are no value of the slot's type
-
-
-@dataclass
-class CachedFinder:
-    """A finder that looks for each type once per sentence; phrases and labels ask for the same ones."""
-
-    finder: ValueFinder
-
-    def __post_init__(self) -> None:
-        self._found: dict[tuple[int, str, str], tuple[Found, ...]] = {}
-
-    def find(self, value_type: str, tokens: Sequence[Token], catalogue: str = "") -> tuple[Found, ...]:
-        """As `Finder.find`; the tokens must live as long as this does."""
-        key = (id(tokens), value_type, catalogue)
-        if key not in self._found:
-            self._found[key] = self.finder.find(value_type, tokens, catalogue)
-        return self._found[key]
 
 
 def fill(

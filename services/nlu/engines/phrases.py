@@ -48,7 +48,7 @@ _MOST_ALIGNED = 20  # phrases laid beside one sentence
 _MOST_OF_INTENT = 7
 _MOST_LOOKED_UP = 64  # phrases for whose slots values are looked up, to choose those
 _MOST_LOOKED_UP_OF_INTENT = 20
-_MOST_BARE = 6
+_MOST_BARE = 8
 _SLOTS_TAKE = 0.3  # share of the words left over that count against a phrase whose slots may take them
 _FURTHEST = 0.35  # a phrase that can at best be so much less sure than the leader is not looked at
 _EXTRA_FUNCTION = 0.1
@@ -249,7 +249,7 @@ class PhraseBook:
             bound = _confidence(1 - lost / (pattern.weight + extras))
             if pattern.slots:
                 bound = min(bound, _cap(weight + pattern.value_evidence))
-            if bound < LEAST_CONFIDENCE:
+            if bound < LEAST_CONFIDENCE or not (pattern.content or sentence.has_values(pattern)):
                 continue
             left = max(0.0, sentence.telling - weight) * (_SLOTS_TAKE if pattern.slots else 1.0)
             expected = (weight + (pattern.weight - pattern.content) / 2) / (pattern.weight + left)
@@ -264,8 +264,6 @@ class PhraseBook:
         weighed = []
         for _, bound, number in likely:
             pattern = self.patterns[number]
-            if not pattern.content and not sentence.has_values(pattern):
-                continue
             weight = matched[number] + (pattern.weight - pattern.content - SLOT_WEIGHT * len(pattern.slots)) / 2
             left = max(0.0, sentence.telling - matched[number])
             for slot in pattern.slots:
@@ -327,6 +325,7 @@ class _Sentence:
         for token in range(len(tokens) - 1, -1, -1):
             self._unit_at[token] = first.get(token, self._unit_at[token + 1])
         self._found: dict[tuple[str, str], tuple[Found, ...]] = {}
+        self._filled_whole: dict[tuple[str, tuple[SlotSpec, ...]], bool] = {}
         self._covered: dict[tuple[str, str, str], float] = {}
         self._open_text = OpenText(_OPEN_TEXT[0], [book.in_text(unit.word, _OPEN_TEXT[1]) for unit in units])
         self._open_name = OpenText(_UNKNOWN_NAME[0], [book.in_text(unit.word, _UNKNOWN_NAME[1]) for unit in units])
@@ -354,8 +353,12 @@ class _Sentence:
 
     def has_values(self, pattern: Pattern) -> bool:
         """Whether all typed slots of the phrase can be filled: without telling words nothing else speaks for it."""
-        typed = [slot for slot in pattern.slots if slot.value_type != TEXT]
-        return not pattern.slots or (bool(typed) and all(self._values(pattern.intent, slot) for slot in typed))
+        key = (pattern.intent.full_name, pattern.slots)
+        if key not in self._filled_whole:
+            typed = [slot for slot in pattern.slots if slot.value_type != TEXT]
+            whole = bool(typed) and all(self._values(pattern.intent, slot) for slot in typed)
+            self._filled_whole[key] = whole or not pattern.slots
+        return self._filled_whole[key]
 
     def _reading(self, pattern: Pattern, laid: Alignment) -> PhraseReading:
         extra = sum(self.extras[at] for at in laid.extra)

@@ -18,7 +18,14 @@ from google.rpc import error_details_pb2
 from antiphon.nlu.v1 import understanding_pb2 as pb
 from antiphon.nlu.v1 import understanding_pb2_grpc as pb_grpc
 from antiphon.skill.v1 import manifest_pb2
-from antiphon.types.v1 import capability_pb2, capability_pb2_grpc, context_pb2, speech_pb2, text_pb2
+from antiphon.types.v1 import (
+    answer_pb2,
+    capability_pb2,
+    capability_pb2_grpc,
+    context_pb2,
+    speech_pb2,
+    text_pb2,
+)
 from services.nlu.app import SPEC
 from services.runtime.platform import PlatformSettings, PoolSettings
 from services.runtime.server import GrpcPlatform
@@ -218,3 +225,21 @@ async def test_a_stored_manifest_that_is_damaged_is_passed_over(tmp_path: Path) 
     async with GrpcPlatform(settings, {"nlu": SPEC}) as later, grpc.aio.insecure_channel(later.target) as channel:
         best = (await Stub(channel).Interpret(request("turn off the kitchen light"))).interpretations[0]
         assert best.intent == "home.turn_off"
+
+
+async def test_an_answer_to_a_question_fills_the_slot_that_was_asked_for(stub: Stub) -> None:
+    asked = request("for ten minutes")
+    prompt = asked.context.pending_prompt
+    prompt.kind, prompt.slot = answer_pb2.PROMPT_KIND_ELICIT_SLOT, "duration"
+    prompt.interpretation.intent = "timers.set_timer"
+    best = (await stub.Interpret(asked)).interpretations[0]
+    assert best.intent == "timers.set_timer"
+    assert best.slots[0].value.duration.seconds == 600
+
+
+async def test_a_follow_up_keeps_the_intent(stub: Stub) -> None:
+    asked = request("and in paris")
+    asked.context.past_turns.add(turn_id="t1").interpretation.intent = "clock.time"
+    best = (await stub.Interpret(asked)).interpretations[0]
+    assert (best.intent, best.slots[0].value.place.time_zone) == ("clock.time", "Europe/Paris")
+    assert "antiphon/following@1" in {model.model for model in best.models}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import math
+import sys
+from array import array
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +14,7 @@ from typing import Any, Self
 from antiphon.recordings import CHUNK_S, SAMPLE_BYTES
 
 CAPTURE_RATE_HZ = 16000
+_TONE_S = 0.2
 
 
 class MicrophoneMissing(RuntimeError):
@@ -80,6 +84,17 @@ class Microphone:
     def _keep(self, chunk: bytes) -> None:
         if not self._heard.full():
             self._heard.put_nowait(chunk)
+
+
+def ring_tone(rate_hz: int) -> bytes:
+    """Three short tones of 880 Hz at a quarter of full scale, mono 16 bit PCM."""
+    samples = array("h")
+    for number in range(round(3 * _TONE_S * 2 * rate_hz)):
+        sounds = number % round(_TONE_S * 2 * rate_hz) < _TONE_S * rate_hz
+        samples.append(round(8_000 * math.sin(2 * math.pi * 880 * number / rate_hz)) if sounds else 0)
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples.tobytes()
 
 
 def check() -> None:

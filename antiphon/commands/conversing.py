@@ -11,7 +11,7 @@ from antiphon.arbitration.v1 import assistant_pb2
 from antiphon.client import ANSWER_RATE_HZ, Assistant
 from antiphon.commands.options import FAILED, OK, as_json, connect, session_context
 from antiphon.conversation import Item, Responses
-from antiphon.microphone import CAPTURE_RATE_HZ, Microphone
+from antiphon.microphone import CAPTURE_RATE_HZ, Microphone, ring_tone
 from antiphon.recordings import Recording, linear16, paced, read_wav, write_wav
 from antiphon.rendering import EventPrinter
 
@@ -69,6 +69,9 @@ async def _by_microphone(
     assistant: Assistant, config: assistant_pb2.ConverseConfig, options: argparse.Namespace
 ) -> int:
     config.input_format.CopyFrom(linear16(CAPTURE_RATE_HZ))
+    config.continuous = True
+    config.context.client.directives.extend(("ring", "stop_ringing"))
+    config.context.client.follow_up = True
     with Microphone(ANSWER_RATE_HZ) as microphone:
         if not options.json:
             print("listening; Ctrl-C ends it", flush=True)
@@ -104,6 +107,8 @@ async def _sound(event: assistant_pb2.ConverseResponse, microphone: Microphone) 
         await microphone.play(event.answer_audio.content)
     elif kind == "turn_completed":
         microphone.muted = False
+    elif kind == "directive" and event.directive.HasField("ring"):
+        await microphone.play(ring_tone(ANSWER_RATE_HZ))
 
 
 class Reply:

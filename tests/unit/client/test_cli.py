@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from array import array
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from antiphon import cli
 from antiphon.arbitration.v1 import assistant_pb2, decision_pb2
 from antiphon.commands.options import local_time_zone, session_context
 from antiphon.errors import AntiphonApiError
+from antiphon.microphone import ring_tone
 from antiphon.rendering import EventPrinter, bar, candidate_line, decision_lines, ledger_lines
 from antiphon.types.v1 import latency_pb2, speech_pb2, understanding_pb2
 
@@ -223,3 +225,16 @@ def test_a_bar_always_has_its_width_and_something_in_it(start: float, end: float
     drawn = bar(start, end, 0.0, 100.0, columns=10)
     assert len(drawn) == 10
     assert drawn.strip()
+
+
+def test_a_timer_rings_aloud_and_in_words() -> None:
+    tone = array("h", ring_tone(16_000))
+    assert len(tone) == 16_000 * 1.2
+    assert max(tone) == 8_000
+    assert set(tone[16_000 // 5 + 10 : 2 * 16_000 // 5 - 10]) == {0}
+    event = assistant_pb2.ConverseResponse()
+    event.directive.ring.alarm_id = "timer-1"
+    event.directive.ring.label = "pasta"
+    out = io.StringIO()
+    EventPrinter(out).show(event)
+    assert "rings      pasta" in out.getvalue()

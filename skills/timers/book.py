@@ -44,6 +44,10 @@ class Book:
     def ringing(self) -> Sequence[alarm_pb2.Alarm]:
         return [alarm for alarm in self.all if alarm.ringing]
 
+    def of(self, what: str) -> Sequence[alarm_pb2.Alarm]:
+        """All that are a "timer" or an "alarm"."""
+        return self.timers if what == "timer" else self.alarms if what == "alarm" else ()
+
     def at(self, found: Sequence[alarm_pb2.Alarm]) -> Sequence[alarm_pb2.Alarm]:
         """Those due at the time, or on the day, that the turn speaks of."""
         local = self._turn.time_zone or UTC

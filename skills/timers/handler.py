@@ -35,8 +35,10 @@ class Timers(Skill):
     manifest = load_manifest(Path(__file__).with_name("manifest.yaml"))
 
     async def can_fulfill(self, turn: Turn) -> tuple[Answerable, str]:
-        """NO to stop and snooze while nothing rings: "stop" then means the assistant."""
-        if turn.intent in ("stop", "snooze") and not Book(turn).ringing:
+        """NO to stop and snooze while nothing rings: "stop" then means the assistant, "stop the timer" a timer."""
+        book = Book(turn)
+        named_one = turn.intent == "stop" and bool(book.of(turn.entity("what")))
+        if turn.intent in ("stop", "snooze") and not book.ringing and not named_one:
             return Answerable.NO, "NOTHING_RINGS"
         return Answerable.YES, ""
 
@@ -166,7 +168,7 @@ def _told(turn: Turn, alarm: alarm_pb2.Alarm, said: Words) -> str:
 
 
 def _cancel(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
-    timers = turn.intent == "cancel_timer"
+    timers = turn.intent == "cancel_timer" or turn.entity("what") == "timer"
     kept = book.timers if timers else book.alarms
     if not kept:
         return _declined(turn, said.no_timer if timers else said.no_alarm, "NOTHING_SET")
@@ -201,6 +203,8 @@ def _meant(turn: Turn, book: Book, kept: Sequence[alarm_pb2.Alarm]) -> Sequence[
 
 
 def _stop(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
+    if not book.ringing and book.of(turn.entity("what")):
+        return _cancel(turn, book, said)
     if not book.ringing:
         return _declined(turn, said.nothing_rings, "NOTHING_RINGS")
     return [

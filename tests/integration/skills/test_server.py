@@ -80,7 +80,8 @@ async def test_what_skills_keep_outlives_the_platform(monkeypatch: pytest.Monkey
     add.interpretation.slots.add(name="item").value.text = "milk"
     for asked in (add, read):
         asked.context.session.user_id = "ada"
-    said = []
+    said: list[str] = []
+    events: list[skill_pb2.ExecuteResponse] = []
     for _ in range(2):
         async with (
             GrpcPlatform(settings, {"skills": SPEC}) as platform,

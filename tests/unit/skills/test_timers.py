@@ -143,6 +143,22 @@ def test_stop_means_something_else_while_nothing_rings(ada: KeptAlarms) -> None:
     assert (ada.say("snooze"), ada.reason) == ("Nothing is ringing.", "NOTHING_RINGS")
 
 
+def test_stopping_a_timer_that_does_not_ring_takes_it_back(ada: KeptAlarms) -> None:
+    def what(entity: str) -> Slot:
+        return Slot(name="what", value=value_pb2.Value(entity=value_pb2.EntityRef(entity_id=entity)))
+
+    ada.say("set_timer", length(minutes=5), label("tea"))
+    assert ada.say("stop", what("alarm")) == "Nothing is ringing."
+    ada.say("set_timer", length(minutes=6), label("egg"))
+    assert ada.say("stop", what("timer")) == ""
+    assert ada.asked == "Which one? Tea and egg."
+    ada.say("cancel_timer", label("tea"))
+    assert ada.say("stop", what("timer")) == "Timer cancelled."
+    ada.say("set_alarm", clock(7))
+    assert ada.say("stop", what("alarm")) == "Alarm cancelled."
+    assert ada.alarms() == []
+
+
 def test_snoozing_rings_again(ada: KeptAlarms) -> None:
     ada.say("set_alarm", clock(10))
     assert ada.wait(timedelta(minutes=30)) == 1

@@ -17,6 +17,7 @@ from services.nlu.combining import Evidence
 from services.nlu.text import Token
 from services.nlu.understanding import Slot, SlotOrigin, Value
 from services.nlu.values.finder import Finder, Found
+from services.nlu.values.kinds import Entity
 
 SOURCE = "antiphon/following@1"
 """What provenance calls these readings."""
@@ -30,7 +31,7 @@ _CHOICE = 0.98
 _ANSWER_TEXT = 0.75  # any words would do: a command that fits is likelier
 _ELLIPSIS = 0.92  # "and in paris"
 _BARE = 0.6  # "in paris", without a word that ties it to the turn before
-_ELLIPSIS_TEXT = 0.6
+_ELLIPSIS_TEXT = 0.75
 _INCOMPLETE = 0.7  # what is left of it where a slot that is needed may not be carried over
 _EARLIEST = 6  # of another day, the hour in the twelve from here on is meant
 _RANK = 0.95  # against the alternative before
@@ -72,6 +73,11 @@ class Conversation:
     question: Question | None = None
     past: tuple[Past, ...] = ()
     focus: tuple[Slot, ...] = ()
+
+    @property
+    def pointed(self) -> tuple[Entity, ...]:
+        """Things that "it" may stand for; the finder of a request takes them."""
+        return tuple(slot.value for slot in _focus(self) if isinstance(slot.value, Entity))
 
 
 class SlotLike(Protocol):
@@ -319,7 +325,11 @@ def _completed(
     if not pointing:
         return one
     spans = {(tokens[at].start, tokens[at].end) for at in pointing}
-    kept = tuple(slot for slot in one.slots if (slot.start, slot.end) not in spans or slot.understood)
+    kept = tuple(
+        slot
+        for slot in one.slots
+        if (slot.start, slot.end) not in spans or (slot.understood and not _is_in_focus(slot, in_focus))
+    )
     filled = {slot.name for slot in kept}
     added = tuple(
         replace(in_focus[spec.name], confidence=in_focus[spec.name].confidence * _REFERRED)
@@ -331,6 +341,11 @@ def _completed(
     filled |= {slot.name for slot in added}
     complete = all(spec.name in filled for spec in _needed(intent))
     return replace(one, slots=(*kept, *added), complete=complete, sources=(*one.sources, SOURCE))
+
+
+def _is_in_focus(slot: Slot, in_focus: Mapping[str, Slot]) -> bool:
+    """Whether the finder read a pronoun as what is in focus: that was not said in this turn."""
+    return slot.name in in_focus and slot.value == in_focus[slot.name].value
 
 
 def _points(tokens: Sequence[Token], at: int, finder: Finder) -> bool:

@@ -23,6 +23,7 @@ from services.nlu.values.arithmetic import read_expression
 from services.nlu.values.calendar_days import Counts, Day, Days
 from services.nlu.values.clocks import Clock, Clocks, Hours, Minutes
 from services.nlu.values.entities import Catalogue, EntityIndex
+from services.nlu.values.kinds import Entity
 from services.nlu.values.moments import Moment, Moments, Ranges, Recurrences, Repeats, Weekdays
 from services.nlu.values.patterns import Grammar, Parser
 from services.nlu.values.places import Gazetteer
@@ -85,11 +86,18 @@ class Finder:
     Args:
         language: of the words, as a BCP-47 tag or its primary subtag.
         catalogues: by the name that slots give.
+        pointed: things that "it" may stand for, newest first.
     """
 
     def __init__(
-        self, language: str, situation: Situation, gazetteer: Gazetteer, catalogues: Mapping[str, Catalogue]
+        self,
+        language: str,
+        situation: Situation,
+        gazetteer: Gazetteer,
+        catalogues: Mapping[str, Catalogue],
+        pointed: Sequence[Entity] = (),
     ) -> None:
+        self._pointed = tuple(pointed)
         self._language = language.partition("-")[0]
         self._gazetteer = gazetteer
         self._catalogues = catalogues
@@ -260,10 +268,19 @@ class Finder:
         index = self._index(catalogue)
         if index is None:
             return []
-        return [
+        named = [
             Found(one.start, one.end, tuple(one.entities), one.entities[0].confidence, catalogue_hit=True)
             for one in index.find(tokens)
         ]
+        return named + self._by_pronoun(tokens, catalogue.rpartition(".")[2])
+
+    def _by_pronoun(self, tokens: tuple[Token, ...], catalogue: str) -> list[Found]:
+        """ "it", as the thing of the catalogue that was talked about."""
+        meant = next((one for one in self._pointed if one.catalogue == catalogue), None)
+        if meant is None:
+            return []
+        lengths = ((at, self.length_of("pronoun", tokens[at:])) for at in range(min(len(tokens), _MOST_POINTING)))
+        return [Found(at, at + 1, (meant,), _POINTED, catalogue_hit=True) for at, length in lengths if length]
 
     def _index(self, catalogue: str) -> EntityIndex | None:
         known = self._catalogues.get(catalogue)
@@ -279,6 +296,8 @@ class Finder:
 
 _MOST_PARSED = 64
 _MOST_KEPT = 512
+_MOST_POINTING = 24  # tokens of a sentence in which a pronoun is looked for
+_POINTED = 0.75
 _MOST_PLACES = 4
 _SHORTER = 0.8
 _INNER = 0.6  # what is left of the trust in "half hours" inside "two and a half hours"

@@ -353,6 +353,24 @@ def test_the_pronoun_itself_is_no_value() -> None:
     assert [(made.name, made.value) for made in one.slots] == [("label", "pasta")]
 
 
+def test_a_pronoun_is_found_as_the_thing_that_was_talked_about() -> None:
+    kitchen = Entity("rooms", "kitchen", "kitchen", 0.9)
+    before = after("home.turn_on", slot("device", "lamp"), slot("room", kitchen))
+    finder = Finder("en", Situation(NOW), Gazetteer.bundled(), {"home.rooms": ROOMS}, before.pointed)
+    tokens = tokenise("turn it off")
+    (place,) = finder.find("ENTITY", tokens, "home.rooms")
+    assert (place.start, place.end, place.values) == (1, 2, (kitchen,))
+    spoken = Slot("room", kitchen, "it", 5, 7, 0.7, catalogue_hit=True)
+    given = Evidence("home.turn_off", 0.8, 0, (spoken,), complete=True, sources=("engine",))
+    (one,) = referred([given], [tokens], finder, INTENTS, before)
+    assert {made.name: made.origin for made in one.slots} == dict.fromkeys(("device", "room"), SlotOrigin.CARRIED_OVER)
+
+
+def test_a_pronoun_stands_for_nothing_where_nothing_was_said() -> None:
+    assert Conversation().pointed == ()
+    assert a_finder().find("ENTITY", tokenise("turn it off"), "home.rooms") == ()
+
+
 def test_a_pronoun_of_another_skill_gets_nothing() -> None:
     given = Evidence("timers.cancel_timer", 0.8, 0, (), complete=True, sources=("engine",))
     before = after("home.turn_on", slot("label", "x"))

@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from services.arbitration.alarms import Alarm, AlarmBook
-from services.arbitration.contexts import PastTurn, Profile, TurnContext, TurnType
+from services.arbitration.alarms import Alarm
+from services.arbitration.contexts import PastTurn, TurnContext, TurnType
 from services.arbitration.delivery import Delivery
 from services.arbitration.events import (
     AnswerAudio,
@@ -33,7 +32,6 @@ from services.arbitration.events import (
     TurnFailed,
     TurnStarted,
 )
-from services.arbitration.explanations import Explanations
 from services.arbitration.hypotheses import Understanding
 from services.arbitration.inputs import (
     Audio,
@@ -48,68 +46,20 @@ from services.arbitration.inputs import (
     Typed,
 )
 from services.arbitration.ledger import LatencyLedger, Mark
-from services.arbitration.memory import SessionKeeper, SessionMemory
+from services.arbitration.opening import Opening, Premises
 from services.arbitration.overhearing import Ear, Playback
 from services.arbitration.ports import RecognitionEvent, SpeechActivity
 from services.arbitration.records import StoredResult, TurnClaim, record_key
 from services.arbitration.ringing import Ringer
+from services.arbitration.session import Session
 from services.arbitration.streams import reading
-from services.arbitration.turn import House, Turn, TurnResult
-from services.runtime.errors import AntiphonError, Conflict, InvalidInput
-from services.runtime.store import SessionStore
+from services.arbitration.turn import Turn, TurnResult
+from services.runtime.errors import AntiphonError, InvalidInput
 
 log = logging.getLogger(__name__)
 
 EVENTS_AHEAD: Final = 64
 """Events that wait for a client that reads slowly: about half a megabyte of audio at most."""
-
-REMEMBERED: Final = frozenset({Outcome.ANSWERED, Outcome.ASKED, Outcome.NOT_UNDERSTOOD, Outcome.INTERRUPTED})
-"""Turns that become part of the conversation; silence, other people's talk and failures do not."""
-
-
-def no_sound(size: int) -> float:
-    """Length of answers without audio."""
-    del size
-    return 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a conversation begins.
-
-    Attributes:
-        key: idempotency key of the conversation; each turn's key is made of it and the turn's number.
-        resume_token: token of an earlier stream; empty for a new conversation.
-        last_sequence: number of the last message the client has seen of a resumed conversation.
-        continuous: keep listening after an answer; otherwise the conversation ends with the first turn and its
-            follow-ups.
-        retain_text: what is said may be kept after the session.
-        barge_in: the microphone does not hear the device's own playback, and the device stops it when told: speech
-            during an answer is the user's, and interrupts it.
-        seconds_of: length of so many bytes of the answers' audio.
-    """
-
-    profile: Profile
-    key: str = ""
-    resume_token: str = ""
-    last_sequence: int = 0
-    continuous: bool = False
-    retain_text: bool = False
-    arm: str = ""
-    barge_in: bool = False
-    seconds_of: Callable[[int], float] = no_sound
-
-
-@dataclass
-class Premises:
-    """What all conversations of a replica share. `now` is in seconds since 1970."""
-
-    house: House
-    store: SessionStore
-    keeper: SessionKeeper
-    explanations: Explanations
-    alarms: AlarmBook
-    now: Callable[[], float] = time.time
 
 
 @dataclass
@@ -142,7 +92,7 @@ class Conversation:
         self._premises = premises
         self._opening = opening
         self._profile = opening.profile
-        self._memory = SessionMemory("")
+        self._session = Session(premises)
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(EVENTS_AHEAD)
         self._running: _Running | None = None
         self._next = _Next()
@@ -155,15 +105,20 @@ class Conversation:
         self._used = False
         self._failure: BaseException | None = None
         self._closing: asyncio.Future[None] | None = None
-        self.resume_token = ""
         self.sequence = 0
         self.received_audio = 0.0
-        self.safe_audio = 0.0
-        self._earlier_audio = 0.0  # of the streams before this one, seconds
 
     @property
     def session_id(self) -> str:
-        return self._memory.session_id
+        return self._session.memory.session_id
+
+    @property
+    def resume_token(self) -> str:
+        return self._session.resume_token
+
+    @property
+    def safe_audio(self) -> float:
+        return self._session.safe_audio
 
     async def run(self, inputs: AsyncIterator[Input]) -> AsyncIterator[Event]:
         """The events of the conversation, in order.
@@ -197,17 +152,12 @@ class Conversation:
 
     # --- beginning and ending --------------------------------------------------------------------------------------
     async def _begin(self) -> None:
-        keeper, tenant, token = self._premises.keeper, self._profile.tenant, self._opening.resume_token
-        if token:
-            self._memory, self.resume_token = await keeper.resume(tenant, token)
-        else:
-            self._memory, self.resume_token = await keeper.begin(tenant)
-        unseen = self._memory.sequence > self._opening.last_sequence
-        self.sequence = max(self._memory.sequence, self._opening.last_sequence)
-        self._earlier_audio = self._memory.audio
-        await self._events.put(SessionStarted(self.session_id, self.resume_token, bool(token), self._earlier_audio))
-        if token and unseen and self._memory.state.past:
-            await self._repeat_last(self._memory.state.past[0])
+        session, resumed = self._session, bool(self._opening.resume_token)
+        missed = await session.begin(self._opening, self._profile.tenant)
+        self.sequence = max(session.memory.sequence, self._opening.last_sequence)
+        await self._events.put(SessionStarted(self.session_id, self.resume_token, resumed, session.earlier_audio))
+        if missed is not None:
+            await self._repeat_last(missed)
 
     async def _repeat_last(self, turn: PastTurn) -> None:
         """What the client may have missed when its stream was lost: the last answer, in words."""
@@ -255,7 +205,7 @@ class Conversation:
             await self._hear(item)
         elif isinstance(item, Typed):
             await self._stop_running("NEW_TURN")
-            state = self._memory.state
+            state = self._session.memory.state
             known = state.picked(item.prompt_id, item.choice_id)
             kind = TurnType.FOLLOWUP if state.pending else TurnType.INITIAL
             self._open(kind, item.key, item.text or item.choice_id, known=known)
@@ -380,7 +330,7 @@ class Conversation:
         assert self._origin is not None
         self._used = True
         self._next = _Next(wanted=False)
-        number = self._memory.state.turns + 1
+        number = self._session.memory.state.turns + 1
         turn_id = f"{self.session_id}-{number}-{secrets.token_hex(2)}"
         key = key or (f"{self._opening.key}/{number}" if self._opening.key else "")
         context = TurnContext(
@@ -389,7 +339,7 @@ class Conversation:
             self._profile,
             self._premises.now(),
             turn_type,
-            self._memory.state,
+            self._session.memory.state,
             self._opening.arm,
             audio_offset or 0.0,
         )
@@ -409,7 +359,7 @@ class Conversation:
             key=key or turn_id,
             typed=typed,
             known=known,
-            skill_state=self._memory.skill_state,
+            skill_state=self._session.memory.skill_state,
             received_audio=lambda: self.received_audio,
             overheard=ear,
         )
@@ -468,38 +418,11 @@ class Conversation:
                 retain_text=self._opening.retain_text,
             )
 
-    async def _remember(self, started: TurnStarted, result: TurnResult) -> None:
-        """Take the turn into the conversation's state, and store that."""
-        delivery, state, tenant = result.delivery, self._memory.state, self._profile.tenant
-        if delivery.outcome in REMEMBERED:
-            now = self._premises.now()
-            past = PastTurn(started.turn_id, result.text, delivery.text, delivery.served, now, delivery.focus)
-            state = state.after(past, delivery.prompt)
-            if delivery.served is not None:
-                book = self._premises.house.judge.feedback
-                book.used(tenant, self._profile.user_id, delivery.served.skill_id, now)
-        else:
-            state = replace(state, turns=state.turns + 1)
-        heard = self.received_audio
-        self._memory = replace(
-            self._memory,
-            state=state,
-            skill_state=delivery.skill_state,
-            sequence=self.sequence,
-            audio=self._earlier_audio + heard,
-        )
-        try:
-            self._memory = await self._premises.keeper.save(tenant, self._memory)
-            self.safe_audio = heard
-            await self._premises.keeper.prolong(tenant, self.session_id, self.resume_token)
-        except Conflict:
-            raise
-        except AntiphonError as error:
-            log.warning("session not saved: %s", error.reason)  # it goes on here, and cannot be resumed from this turn
-
     async def _end(self, started: TurnStarted, result: TurnResult, repeated_of: str | None = None) -> None:
         delivery, ledger = result.delivery, result.ledger
-        await self._remember(started, result)
+        await self._session.take(
+            self._profile, started.turn_id, result, sequence=self.sequence, received_audio=self.received_audio
+        )
         ledger.mark(Mark.COMPLETED)
         follow_up = delivery.expects_follow_up or delivery.prompt is not None
         if not self._next.wanted:  # unless a StartTurn or BargeIn has already opened the next

@@ -21,13 +21,13 @@ from services.arbitration.adapters.understanding import GrpcUnderstanding
 from services.arbitration.alarms import AlarmBook
 from services.arbitration.circuits import Circuits
 from services.arbitration.claims import Claims
-from services.arbitration.conversation import Premises
 from services.arbitration.desk import Desk
 from services.arbitration.explanations import Explanations
 from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.judging import Judge
 from services.arbitration.manifests import MAX_BYTES, Manifest
 from services.arbitration.memory import SessionKeeper
+from services.arbitration.opening import Premises
 from services.arbitration.ports import Ports
 from services.arbitration.registrations import Registrations
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry, dialogue_manifest

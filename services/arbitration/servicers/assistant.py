@@ -14,7 +14,7 @@ from services.arbitration.adapters.recognition import GrpcRecogniser
 from services.arbitration.adapters.session import SessionPorts
 from services.arbitration.adapters.values import seconds, set_seconds
 from services.arbitration.contexts import Profile, TurnType
-from services.arbitration.conversation import Conversation, Opening, no_sound
+from services.arbitration.conversation import Conversation
 from services.arbitration.events import Event, TurnEnded
 from services.arbitration.inputs import (
     Audio,
@@ -29,6 +29,7 @@ from services.arbitration.inputs import (
     Typed,
 )
 from services.arbitration.ledger import LatencyLedger, Mark
+from services.arbitration.opening import Opening, no_sound
 from services.arbitration.replica import FrontDoor
 from services.runtime import telemetry
 from services.runtime.audio import AudioFormat, Encoding

@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from services.arbitration.contexts import TurnContext, TurnType
-from services.arbitration.conversation import Conversation, Opening
+from services.arbitration.conversation import Conversation
 from services.arbitration.events import AnswerText, Event, Outcome, PlaybackStopped, TurnEnded, TurnStarted
 from services.arbitration.inputs import Audio, BargedIn, End, Input, Played
+from services.arbitration.opening import Opening
 from services.arbitration.overhearing import Playback
 from services.arbitration.ports import (
     Endpoint,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from services.arbitration.contexts import Profile, TurnContext, TurnType
-from services.arbitration.conversation import Conversation, Opening, Premises
+from services.arbitration.conversation import Conversation
 from services.arbitration.events import (
     AnswerAudio,
     AnswerText,
@@ -28,6 +28,7 @@ from services.arbitration.hypotheses import Decision
 from services.arbitration.inputs import Audio, BargedIn, CancelTurn, End, Finalize, Input, NewProfile, StartTurn, Typed
 from services.arbitration.ledger import LatencyLedger, Mark
 from services.arbitration.memory import SessionKeeper
+from services.arbitration.opening import Opening, Premises
 from services.arbitration.ports import DialogueAsk, DialogueEvent, Say
 from services.runtime.errors import Conflict, InvalidInput, NotFound, Unavailable
 from services.runtime.store import MemorySessionStore, SessionStore, Versioned

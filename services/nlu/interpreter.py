@@ -133,7 +133,7 @@ class Interpreter:
         shelf = self._library.shelf
         evidence: list[Evidence] = []
         trained: dict[str, float] = {}
-        finder = Finder(served, situation, self._gazetteer, _catalogues(shelf, catalogues))
+        finder = Finder(served, situation, self._gazetteer, _catalogues(shelf, catalogues), conversation.pointed)
         weights = _weights(alternatives)
         if best_supported((served,), self._engine.info.locales):
             readings = await self._engine.read(tokens, deadline)

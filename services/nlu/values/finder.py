@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, time
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -184,7 +184,10 @@ class Finder:
                 self._take(found, value_type, words, at, self._results(rule, words, parser, at), confidence)
             if value_type in {"TIME", "DATETIME"} and parser is not None:
                 self._take_after_preposition(found, value_type, words, parser, at)
-        return _sifted(found, words, parser)
+        kept = _sifted(found, words, parser)
+        if parser is not None and value_type in {"TIME", "DATETIME"} and _repeats(words, parser):
+            return [replace(one, values=_by_day(one.values)) for one in kept]
+        return kept
 
     def _take_after_preposition(
         self, found: dict[tuple[int, int], Found], value_type: str, words: Spoken, parser: Parser, at: int
@@ -301,6 +304,18 @@ _POINTED = 0.75
 _MOST_PLACES = 4
 _SHORTER = 0.8
 _INNER = 0.6  # what is left of the trust in "half hours" inside "two and a half hours"
+
+
+def _repeats(words: Spoken, parser: Parser) -> bool:
+    """Whether the sentence says "every day" or the like."""
+    return any(parser.read("repeat", at) for at in range(len(words.words)))
+
+
+def _by_day(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    """ "Every weekday at half past six" is not told by what comes next, but by what people mean."""
+    if not all(isinstance(one, time | datetime) for one in values):
+        return values
+    return tuple(sorted(values, key=lambda one: not (isinstance(one, time | datetime) and 6 <= one.hour < 18)))
 
 
 def _sifted(found: Mapping[tuple[int, int], Found], words: Spoken, parser: Parser | None) -> list[Found]:

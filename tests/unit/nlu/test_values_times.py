@@ -440,6 +440,21 @@ def test_a_day_alone_is_a_date_where_a_moment_is_asked_for(language: str, words:
     assert read("DATETIME", language, words) == "2026-11-21"
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "wake me every weekday at half past six"),
+        ("de", "weck mich jeden tag um halb sieben"),
+        ("es", "despiértame todos los días a las seis y media"),
+        ("fr", "réveille-moi tous les jours à six heures et demie"),
+        ("it", "svegliami ogni giorno alle sei e mezza"),
+    ],
+)
+def test_a_time_that_repeats_is_the_one_that_people_mean(language: str, words: str) -> None:
+    assert found("TIME", language, words) == "06:30 18:30"
+    assert found("DATETIME", language, words) == "11-21T06:30 11-20T18:30"
+
+
 def test_an_hour_and_a_day_where_a_moment_is_asked_for() -> None:
     assert read("DATETIME", "en", "eight tomorrow") == "11-21T08:00 11-21T20:00"
     assert found("DATETIME", "en", "eight tomorrow") == "2026-11-21"

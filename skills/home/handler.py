@@ -26,14 +26,18 @@ from skills.home.words import Phrasing, phrasing
 ENTRY: Final = "home"
 """Name of the user's entry in storage."""
 
+_ACTIONS: Final = {"make_coffee": Action.ON, "status": Action.ON, "warmer": Action.UP, "cooler": Action.DOWN}
+_DEVICES: Final = {"make_coffee": "coffee_machine", "warmer": "heating", "cooler": "heating"}
+"""Intents that are not named after what they do, and the devices they are about."""
+
 _ABSOLUTE_ZERO: Final = Decimal("273.15")
 _DEFAULTS: Final = {Action.TEMPERATURE: "heating", Action.LOCK: "front_door", Action.UNLOCK: "front_door"}
 """What is meant where no device was said; else the light."""
 
 
 class Home(Skill):
-    """Intents `turn_on`, `turn_off`, `set_brightness`, `brighten`, `dim`, `set_temperature`, `lock`, `unlock`, `status`
-    and `make_coffee`."""
+    """Intents `turn_on`, `turn_off`, `set_brightness`, `brighten`, `dim`, `set_temperature`, `warmer`, `cooler`,
+    `lock`, `unlock`, `status` and `make_coffee`."""
 
     manifest = load_manifest(Path(__file__).with_name("manifest.yaml"))
 
@@ -124,11 +128,11 @@ class Home(Skill):
         if turn.intent in ("lock", "unlock"):
             self._door(turn)
             return meant("front_door", "", "")
-        action = Action.ON if turn.intent in ("make_coffee", "status") else Action(turn.intent)
-        device = "coffee_machine" if turn.intent == "make_coffee" else self._device(turn, action)
+        action = _ACTIONS.get(turn.intent) or Action(turn.intent)
+        device = _DEVICES.get(turn.intent) or self._device(turn, action)
         own = self._names.room(turn.context.session.room)
         room = self._room(turn)
-        if action is Action.TEMPERATURE and not room and device == "heating":
+        if not room and device == "heating" and turn.intent in ("set_temperature", "warmer", "cooler"):
             # "Set the temperature to twenty" is the room's where it has a heating, else the home's.
             found = meant(device, "", own)
             return found if found.room else meant(device, EVERYWHERE, "")
@@ -158,9 +162,7 @@ class Home(Skill):
             raise HomeProblem(Problem.UNKNOWN_DOOR)
 
     def _command(self, turn: Turn) -> Command:
-        if turn.intent == "make_coffee":
-            return Command(Action.ON)
-        action = Action(turn.intent)
+        action = _ACTIONS.get(turn.intent) or Action(turn.intent)
         if action is Action.LEVEL:
             return Command(action, _level(turn))
         if action is Action.TEMPERATURE:

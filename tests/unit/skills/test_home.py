@@ -300,6 +300,13 @@ def test_the_doors_status(home: Inhabitant) -> None:
     assert home.reason("status", words("door", "garage door")) == "UNKNOWN_DOOR"
 
 
+def test_warmer_and_cooler_are_the_heating(home: Inhabitant) -> None:
+    assert home.say("warmer", room("office")) == "The heating in the office is set to 21 degrees."
+    assert home.say("cooler", room("office"), locale="de") == "Die Heizung im Büro steht auf 20 Grad."
+    assert home.say("warmer") == "The heating in the whole house is set to 21 degrees."
+    assert home.reason("warmer", room("garage")) == "DEVICE_NOT_THERE"
+
+
 def test_degrees_may_be_left_out(home: Inhabitant) -> None:
     number = understanding_pb2.Slot(name="number", text="nineteen")
     number.value.integer = 19

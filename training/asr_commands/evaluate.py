@@ -1,7 +1,8 @@
 """Measures a recognition model: `python -m training.asr_commands.evaluate [MODEL…]`. Its figures stand in the cards.
 
-Sets: commands that the model was not trained on and general sentences (SLURP test), both spoken by espeak-ng and so
-labelled synthetic; real recordings of read speech (librivox) and of playing cards from $ANTIPHON_DATA. Everything runs
+Sets: commands to clock and calculator, commands to the skills (their phrases, with values that the model was not
+trained on) and general sentences (SLURP test), all spoken by espeak-ng and so labelled synthetic; real recordings of
+read speech (librivox, azure9) and of playing cards from $ANTIPHON_DATA, with a bootstrap over clips. Everything runs
 through `Transcriber` as in the service, in this process, with endpointing by voice activity.
 """
 
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from services.asr.engines.bundles import PocketsphinxBundle
 from services.asr.engines.pocketsphinx_worker import Decoders
@@ -33,7 +35,8 @@ from training.asr_commands.grammar import sample
 from training.asr_commands.places import known_places
 from training.asr_commands.speaking import Job, speak
 from training.asr_commands.text import normalised
-from training.asr_commands.train import DOMAIN_SENTENCES, OUT, SEED
+from training.asr_commands.train import DOMAIN_SENTENCES, OUT, SEED, built_in
+from training.asr_languages.grammar import grammar, sentences
 
 _VOICES = ("en-us+klatt3", "en-gb+klatt4", "en-us+klatt", "en-us", "en-gb+f2", "en-us+m1")
 _SPEEDS = (150, 165, 180)
@@ -48,6 +51,7 @@ class Score:
     errors: int = 0
     exact: int = 0
     clips: int = 0
+    by_clip: list[tuple[int, int]] = field(default_factory=list)  # errors, words
     audio_s: float = 0.0
     cpu_s: float = 0.0
     final_ms: list[float] = field(default_factory=list)
@@ -56,10 +60,18 @@ class Score:
     broken_prefixes: int = 0
     partials: int = 0
 
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the word error rate: percentiles of 2,000 draws of clips."""
+        clips = np.array(self.by_clip)
+        drawn = clips[np.random.default_rng(1).integers(len(clips), size=(2_000, len(clips)))].sum(axis=1)
+        low, high = np.percentile(drawn[:, 0] / np.maximum(drawn[:, 1], 1), (2.5, 97.5))
+        return float(low), float(high)
+
     def row(self, name: str) -> str:
         final = np.percentile(self.final_ms, (50, 95)) if self.final_ms else (0.0, 0.0)
         return (
-            f"| {name} | {self.clips} | {self.errors / max(self.words, 1):.3f} | {self.exact / self.clips:.2f} | "
+            f"| {name} | {self.clips} | {self.errors / max(self.words, 1):.3f} "
+            f"({self.interval()[0]:.2f}-{self.interval()[1]:.2f}) | {self.exact / self.clips:.2f} | "
             f"{self.cpu_s / self.audio_s:.3f} | {final[0]:.1f} / {final[1]:.1f} |"
         )
 
@@ -73,12 +85,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sets = {
             "held-out commands, synthetic": synthetic(Path(folder), "c", commands(options.count)),
+            "commands to the skills, synthetic": synthetic(Path(folder), "s", of_skills(options.count)),
             "SLURP test, synthetic": synthetic(Path(folder), "g", general(data, options.count // 2)),
             "librivox, real": real(data, "librivox"),
             "cards, real": real(data, "cards"),
+            "documentation (azure9), real": azure(data),
         }
+        sets["all that is real"] = [clip for name in list(sets)[-3:] for clip in sets[name]]
         for model in options.models:
-            print(f"\n{model.name}\n| set | clips | WER | exact | CPU / audio | endpoint to final ms p50 / p95 |")
+            print(
+                f"\n{model.name}\n| set | clips | WER (95 %) | exact | CPU / audio | endpoint to final ms p50 / p95 |"
+            )
             for name, clips in sets.items():
                 score = measured(model, clips)
                 print(score.row(name), flush=True)
@@ -97,6 +114,14 @@ def commands(count: int) -> list[str]:
     return [text for text in drawn if text not in trained][:count]
 
 
+def of_skills(count: int) -> list[str]:
+    """Commands to the skills as they come with the platform, those that are in the training text left out."""
+    with built_in() as folder:
+        drawn = [" ".join(normalised(text)) for text in sentences("en", 3 * count, _HELD_OUT_SEED, folder)]
+        trained = {" ".join(normalised(text)) for text, _ in grammar("en", folder).phrases}
+    return [text for text in dict.fromkeys(drawn) if text not in trained][:count]
+
+
 def general(data: Path, count: int) -> list[str]:
     lines = (data / "text" / "slurp" / "test.jsonl").read_text(encoding="utf-8").splitlines()
     return [" ".join(normalised(json.loads(line)["sentence"])) for line in random.Random(1).sample(lines, count)]
@@ -113,6 +138,20 @@ def synthetic(folder: Path, prefix: str, texts: Sequence[str]) -> list[tuple[str
 
 def real(data: Path, folder: str) -> list[tuple[str, Pcm]]:
     return [(text, padded(read_wave(path), 0)) for text, path in _transcribed(data / "audio" / "asr-en" / folder)]
+
+
+def azure(data: Path) -> list[tuple[str, Pcm]]:
+    """Read documentation of speech software."""
+    folder = data / "audio" / "azure9" / "en-US" / "training"
+    lines = (folder / "trans.txt").read_text(encoding="utf-8-sig").splitlines()
+    clips = []
+    for line in lines:
+        name, _, text = line.partition("\t")
+        if text:
+            pcm, rate_hz = soundfile.read(folder / name.replace(".wav", ".flac"), dtype="int16")
+            assert rate_hz == RATE_HZ
+            clips.append((" ".join(normalised(text)), padded(pcm, 0)))
+    return clips
 
 
 def _transcribed(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -165,6 +204,7 @@ def _hear(decoders: Decoders, text: str, pcm: Pcm, score: Score) -> None:
     score.audio_s += len(pcm) / RATE_HZ
     heard = " ".join(final.alternatives[0].text for final in finals if final.alternatives)
     wrong = distance(text.split(), heard.split())
+    score.by_clip.append((wrong, len(text.split())))
     score.words += len(text.split())
     score.errors += wrong
     score.exact += not wrong

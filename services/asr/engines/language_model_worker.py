@@ -57,6 +57,16 @@ class Base:
         self._bundle = bundle
         self.language = bundle.definition.locales[0]
 
+    def warm(self) -> None:
+        """Reads what builds need."""
+        _ = self.lexicon
+        if self.can_be_mixed:
+            _ = self.general
+
+    @property
+    def can_be_mixed(self) -> bool:
+        return self._bundle.language_model.stat().st_size <= _MAX_BASE_BYTES
+
     @cached_property
     def lexicon(self) -> Lexicon:
         return Lexicon(self._bundle.dictionary, self.language)
@@ -65,7 +75,7 @@ class Base:
     def model(self) -> tuple[Vocabulary, BackoffModel]:
         """Raises FailedPrecondition when it is too large to be mixed."""
         path = self._bundle.language_model
-        if path.stat().st_size > _MAX_BASE_BYTES:
+        if not self.can_be_mixed:
             raise FailedPrecondition(
                 f"{self._bundle.definition.id} is too large to be mixed with phrases; only share 1 is served",
                 reason="FEATURE_MISSING",
@@ -107,6 +117,10 @@ class LanguageModelHandler:
         """Nothing: a session is one build."""
 
     def request(self, session: int, payload: bytes) -> bytes:
+        if not payload:
+            for base in self._bases.values():
+                base.warm()
+            return b""
         model, key, grammar = unpack_request(payload)
         begin = time.perf_counter()
         expansion = build(self._bases[model], grammar, self._folder, key)
@@ -126,10 +140,13 @@ def build(base: Base, grammar: PhraseGrammar, folder: Path, key: str) -> Expansi
 
     Nothing is written when no phrase can be heard; InvalidInput when there shall be nothing but phrases.
     """
+    if grammar.share is None and not base.can_be_mixed:
+        left_out = Expansion()
+        left_out.refuse("", "MODEL_TOO_LARGE")  # the session goes on with the model's own
+        return left_out
     base.lexicon.forget()
     share = _DEFAULT_SHARE if grammar.share is None else grammar.share
     vocabulary = Vocabulary(base.model[0].words[2:] if share < 1.0 else ())
-    own_words = len(vocabulary)
     speller = Speller(vocabulary, base.lexicon.__contains__)
 
     def general() -> list[Words]:
@@ -147,7 +164,6 @@ def build(base: Base, grammar: PhraseGrammar, folder: Path, key: str) -> Expansi
         )
     model = counted(expansion.sentences, expansion.weights, len(vocabulary), _DISCOUNT)
     if share < 1.0:
-        assert own_words <= len(vocabulary)
         model = mixed([(share, model), (1.0 - share, base.model[1].grown(len(vocabulary)))])
     _publish(model, vocabulary, base.lexicon, expansion, folder / key)
     return expansion

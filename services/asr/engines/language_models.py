@@ -52,6 +52,7 @@ class LanguageModels:
         self._kept = kept
         self._built = OrderedDict((each.key, each) for each in _found(self._folder))
         self._building: dict[str, asyncio.Task[LanguageModel]] = {}
+        self._warming: asyncio.Task[None] | None = None
         self._pool = WorkerPool(
             _WORKER,
             [str(self._folder), *(str(each.path.parent / "model.yaml") for each in definitions)],
@@ -61,6 +62,7 @@ class LanguageModels:
 
     async def start(self) -> None:
         await self._pool.start()
+        self._warming = asyncio.create_task(self._warm())
 
     def key(self, model: str, grammar: PhraseGrammar) -> str:
         return hashlib.sha256(f"{_WAY} {self._digests[model]} {grammar.digest}".encode()).hexdigest()
@@ -93,13 +95,15 @@ class LanguageModels:
             task.add_done_callback(lambda done: self._done(key, done))
         return task
 
-    def stats(self) -> float:
-        """CPU seconds of the process that builds."""
-        return sum(each.cpu_seconds for each in self._pool.stats())
+    @property
+    def pid(self) -> int:
+        """Of the process that builds; 0 when it is not up."""
+        return next((each.pid for each in self._pool.stats()), 0)
 
     async def close(self) -> None:
-        for task in self._building.values():
-            task.cancel()
+        for task in (*self._building.values(), self._warming):
+            if task is not None:
+                task.cancel()
         await self._pool.close()
         if self._temporary is not None:
             await asyncio.to_thread(self._temporary.cleanup)
@@ -120,6 +124,16 @@ class LanguageModels:
             old, _ = self._built.popitem(last=False)
             await asyncio.to_thread(shutil.rmtree, self._folder / old, ignore_errors=True)
         return built
+
+    async def _warm(self) -> None:
+        """Lets the process read what each build needs, so that the first is as fast as the others."""
+        session = self._pool.session()
+        try:
+            await session.request(b"")
+        except AntiphonError as error:
+            _log.warning("the builder of language models is not warm: %s", error.reason)
+        finally:
+            await session.close()
 
     def _done(self, key: str, task: asyncio.Task[LanguageModel]) -> None:
         del self._building[key]

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -24,14 +25,17 @@ _IDEOGRAPHS = "\u3400"  # from here on scripts without spaces between words
 _LONGEST_IDEOGRAPHIC = 8
 
 _COUNT_PER_PHRASE = 40.0  # sentences that an average phrase counts as, against the discounts
-_DRAWS_PER_PHRASE = 48  # of a phrase with slots
-_MAX_DRAWS = 60_000  # of all phrases
+_DRAWS_PER_PHRASE = 24  # of a phrase with slots
+_DRAWS_PER_WAY = 8  # to fill its slots: enough for weights to show
+_MAX_DRAWS = 40_000  # of all phrases
 _TYPE_SHARE = 0.5  # of a type's spoken forms in a class that has entries too
 _ENTRY_COVER = 1.2  # draws per entry, so that rounding leaves none out
+_FORM_COVER = 0.3  # draws per spoken form of a type, or word of free text: their parts come in each other
 _SEED = 5
 
 Words = Sequence[int]
 Forms = Callable[[str], Iterable[Weighted]]
+_Forms = tuple[list[Words], list[float]]
 
 
 class Speller:
@@ -104,6 +108,15 @@ class Expansion:
 
 
 @dataclass(frozen=True)
+class _Class:
+    """What can stand in a slot, how likely each is, and how many draws do it justice."""
+
+    choices: list[Words]
+    weights: Floats
+    cover: float
+
+
+@dataclass(frozen=True)
 class _Phrase:
     weight: float
     parts: tuple[list[int] | str, ...]  # words, or the name of a class
@@ -124,7 +137,8 @@ def expanded(grammar: PhraseGrammar, speller: Speller, forms: Forms, general: Ca
     """
     found = Expansion()
     rng = np.random.default_rng(_SEED)
-    classes = {each.name: _entries(each, speller, forms, general, found) for each in grammar.classes}
+    typed = _typed(speller, forms, general)
+    classes = {each.name: _entries(each, speller, typed, found) for each in grammar.classes}
     phrases = [phrase for text, weight in grammar.phrases if (phrase := _phrase(text, weight, classes, speller, found))]
     found.accepted = len(phrases)
     if not phrases:
@@ -143,14 +157,21 @@ def expanded(grammar: PhraseGrammar, speller: Speller, forms: Forms, general: Ca
     return found
 
 
-def _entries(
-    given: GrammarClass,
-    speller: Speller,
-    forms: Forms,
-    general: Callable[[], list[Words]],
-    found: Expansion,
-) -> tuple[list[Words], Floats]:
-    """What can stand in a slot, and how likely each is."""
+def _typed(speller: Speller, forms: Forms, general: Callable[[], list[Words]]) -> Callable[[str], _Forms]:
+    """What a type of value may sound like, and how likely each is; spelled once, for many classes share a type."""
+
+    @cache
+    def of(value_type: str) -> _Forms:
+        if value_type == "TEXT":
+            texts = general()
+            return texts, [1.0] * len(texts)
+        found = [(words, weight) for text, weight in forms(value_type) if (words := speller.words(text)[0])]
+        return [words for words, _ in found], [weight for _, weight in found]
+
+    return of
+
+
+def _entries(given: GrammarClass, speller: Speller, typed: Callable[[str], _Forms], found: Expansion) -> _Class:
     own: list[Words] = []
     weights: list[float] = []
     for text, weight in given.entries:
@@ -159,19 +180,15 @@ def _entries(
         elif words := _spelled(text, speller, found):
             own.append(words)
             weights.append(weight or 1.0)
-    typed = [(words, weight) for text, weight in forms(given.value_type) if (words := speller.words(text)[0])]
-    others: list[Words] = [words for words, _ in typed]
-    likely = [weight for _, weight in typed]
-    if given.value_type == "TEXT":
-        others = general()
-        likely = [1.0] * len(others)
+    others, likely = typed(given.value_type)
     parts = [(own, weights, 1.0 - _TYPE_SHARE if others else 1.0), (others, likely, _TYPE_SHARE if own else 1.0)]
     shares = [share * np.array(each) / sum(each) for _, each, share in parts if each]
-    return own + others, np.concatenate(shares) if shares else np.zeros(0)
+    weighted = np.concatenate(shares) if shares else np.zeros(0)
+    return _Class(own + others, weighted, _ENTRY_COVER * len(own) + _FORM_COVER * len(others))
 
 
 def _phrase(
-    text: str, weight: float, classes: Mapping[str, tuple[list[Words], Floats]], speller: Speller, found: Expansion
+    text: str, weight: float, classes: Mapping[str, _Class], speller: Speller, found: Expansion
 ) -> _Phrase | None:
     pieces = _SLOT.split(text)
     if any("{" in piece or "}" in piece for piece in pieces):
@@ -180,7 +197,7 @@ def _phrase(
     names = pieces[1::2]
     for reason, wrong in (
         ("UNKNOWN_CLASS", [name for name in names if name not in classes]),
-        ("EMPTY_CLASS", [name for name in names if name in classes and not classes[name][0]]),
+        ("EMPTY_CLASS", [name for name in names if name in classes and not classes[name].choices]),
     ):
         if wrong:
             found.refuse(text, reason, wrong)
@@ -201,7 +218,7 @@ def _spelled(
     text: str, speller: Speller, found: Expansion, *, shown: str = "", may_be_empty: bool = False
 ) -> list[int] | None:
     """The words of a text; None when it cannot be heard, which is reported."""
-    if len(shown or text) > MAX_PHRASE_LENGTH:
+    if len(_SLOT.sub("_", shown or text)) > MAX_PHRASE_LENGTH:  # names of classes are not said
         found.refuse(shown or text, "TOO_LONG")
         return None
     words, unknown = speller.words(text)
@@ -214,7 +231,7 @@ def _spelled(
     return words
 
 
-def _draws(phrases: Sequence[_Phrase], classes: Mapping[str, tuple[list[Words], Floats]]) -> list[int]:
+def _draws(phrases: Sequence[_Phrase], classes: Mapping[str, _Class]) -> list[int]:
     """How often each phrase is drawn: enough for every entry of its classes to come, bounded over all phrases."""
     uses: dict[str, int] = {}
     for phrase in phrases:
@@ -222,9 +239,9 @@ def _draws(phrases: Sequence[_Phrase], classes: Mapping[str, tuple[list[Words], 
             uses[name] = uses.get(name, 0) + 1
     draws = []
     for phrase in phrases:
-        cover = [_ENTRY_COVER * len(classes[name][0]) / uses[name] for name in phrase.slots]
-        room = float(np.prod([float(len(classes[name][0])) for name in phrase.slots])) if cover else 1.0
-        draws.append(int(min(room, max(_DRAWS_PER_PHRASE, *cover, 1.0))) + 1 if cover else 1)
+        cover = [classes[name].cover / uses[name] for name in phrase.slots]
+        room = float(np.prod([float(len(classes[name].choices)) for name in phrase.slots])) if cover else 1.0
+        draws.append(int(min(_DRAWS_PER_WAY * room, max(_DRAWS_PER_PHRASE, *cover))) + 1 if cover else 1)
     if (total := sum(draws)) > _MAX_DRAWS:
         draws = [max(1, int(count * _MAX_DRAWS / total)) for count in draws]
     return draws
@@ -238,9 +255,9 @@ def _needed(phrases: Sequence[_Phrase], draws: Sequence[int]) -> dict[str, int]:
     return needed
 
 
-def _deck(entries: tuple[list[Words], Floats], count: int, rng: np.random.Generator) -> Iterator[Words]:
+def _deck(given: _Class, count: int, rng: np.random.Generator) -> Iterator[Words]:
     """`count` entries in random order, each as often as its weight says, each once first if there is room."""
-    choices, weights = entries
+    choices, weights = given.choices, given.weights
     once = np.arange(len(choices)) if count >= len(choices) else np.zeros(0, np.int64)
     steps = (np.arange(count - len(once)) + rng.random()) / max(1, count - len(once))
     drawn = np.minimum(np.searchsorted(np.cumsum(weights), steps * weights.sum()), len(choices) - 1)

@@ -65,6 +65,10 @@ class PocketsphinxEngine:
         """Sessions and CPU seconds of each worker, for benchmarks."""
         return self._pool.stats()
 
+    def builder(self) -> int:
+        """The process that builds language models, for benchmarks."""
+        return self._language_models.pid
+
     async def close(self) -> None:
         await asyncio.gather(self._pool.close(), self._language_models.close())
 

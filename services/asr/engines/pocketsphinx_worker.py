@@ -26,16 +26,17 @@ from services.runtime.worker_process import serve
 
 _KEPT_DECODERS = 4  # idle, per model: 12 MB each with the commands model, 96 MB with the dictation model
 _KEPT_ADAPTED = 2  # of those with a language model of their own
-# Of 25 real orders of coffee, all slots were right in 76 % with the default beams and in 92 % with these, for 30 % more
-# CPU: many rare words begin alike. The second pass gave 4 % of the orders.
+# Many rare words begin alike: of 50 real orders of coffee, all slots were right in 76 % with the default beams and in
+# 92 % with these, for 30 % more CPU (both with the second pass).
 _ADAPTED: Mapping[str, bool | int | float | str] = {
     "beam": 1e-60,
     "wbeam": 1e-40,
     "pbeam": 1e-60,
     "lpbeam": 1e-50,
     "lponlybeam": 1e-40,
-    "fwdflat": True,
 }
+# The second pass gave 4 % of the orders more. It comes when the user waits, and takes 60 ms and more with 3,000 words.
+_SECOND_PASS_WORDS = 500
 _KEPT_LANGUAGE_MODELS = 6  # per worker, the latest used; a decoder for one is made in 25 ms
 
 
@@ -63,11 +64,12 @@ class Decoders:
             self._bundle,
             language_model=folder / MODEL,
             dictionary=folder / DICTIONARY,
-            decoder={**self._bundle.decoder, **_ADAPTED},
         )
         if not (bundle.language_model.exists() and bundle.dictionary.exists()):
             raise Unavailable("the language model is gone", reason="LANGUAGE_MODEL_GONE", retry_after=0.1)
-        return Decoders(bundle, _KEPT_ADAPTED)
+        words = len(bundle.dictionary.read_bytes().splitlines())
+        decoder = {**bundle.decoder, **_ADAPTED, "fwdflat": words <= _SECOND_PASS_WORDS}
+        return Decoders(replace(bundle, decoder=decoder), _KEPT_ADAPTED)
 
     def report(self, phrases: Sequence[Phrase]) -> BiasingReport:
         decoder = self.acquire()

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
 MODELS = Path(__file__).parents[3] / "services" / "asr" / "models"
 CONFIG = SessionConfig(
-    model="antiphon/en-commands@1", endpointing=Endpointing(continuous=True), interim=True, words=True
+    model="antiphon/en-commands@2", endpointing=Endpointing(continuous=True), interim=True, words=True
 )
 
 

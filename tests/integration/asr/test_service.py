@@ -119,7 +119,7 @@ async def test_a_command_from_first_partial_to_stats(stub: Stub) -> None:
     assert (best.spoken_text, best.display_text) == (TOKYO, TOKYO)
     assert 0 < best.confidence <= 1
     assert [TOKYO[word.span.start : word.span.end] for word in best.words] == TOKYO.split()
-    assert final.models[0].model == "antiphon/en-commands@1"
+    assert final.models[0].model == "antiphon/en-commands@2"
     assert final.models[0].digest.startswith("sha256:")
     partials = [response.result for response in responses if response.HasField("result")][:-1]
     assert len({partial.revision for partial in partials}) >= 3
@@ -229,14 +229,14 @@ async def test_recognize_a_recording(stub: Stub) -> None:
 async def test_any_rate_in_streams(stub: Stub, rate_hz: int) -> None:
     source = AudioFormat(Encoding.LINEAR16, rate_hz)
     encoder = PcmEncoder(source, 16_000)
-    data = encoder.feed(spoken("what is twelve times nine")) + encoder.finish()
+    data = encoder.feed(spoken(TOKYO)) + encoder.finish()
     asked = recognition(endpointing=continuous())
     asked.format.sample_rate_hertz = rate_hz
     first = Request(config=pb.StreamingRecognitionConfig(config=asked))
     pieces = [Request(audio=data[at : at + 3_000]) for at in range(0, len(data), 3_000)]
     responses = await run(stub, [first, *pieces, END])
     texts = [result.alternatives[0].spoken_text for result in finals(responses)]
-    assert texts == ["what is twelve times nine"]
+    assert texts == [TOKYO]
     assert seconds(responses[-1].stats.audio_duration) == pytest.approx(len(data) / 2 / rate_hz)
 
 
@@ -278,10 +278,9 @@ async def test_cancelled_streams_leave_no_session_and_cost_nothing_more(stub: St
 
 async def test_describe(channel: grpc.aio.Channel) -> None:
     described = await capability_pb2_grpc.CapabilityServiceStub(channel).Describe(capability_pb2.DescribeRequest())
-    assert described.locales == ["en"]
-    assert [(model.model, model.backend, model.engine) for model in described.models] == [
-        ("antiphon/en-commands@1", "process", "pocketsphinx")
-    ]
+    assert "en" in described.locales
+    served = {(model.model, model.backend, model.engine) for model in described.models}
+    assert ("antiphon/en-commands@2", "process", "pocketsphinx") in served
     assert list(described.features) == sorted(described.features)
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from training.asr_commands.grammar import number, sample
-from training.asr_commands.ngram import BEGIN, END, DiscountedText, Mixture
 from training.asr_commands.text import normalised
 
 pytestmark = pytest.mark.unit
@@ -34,19 +31,3 @@ def test_the_same_seed_gives_the_same_sentences() -> None:
 
 def test_text_is_as_spoken() -> None:
     assert normalised("What's 12% of 80?") == "what's twelve percent of eighty".split()
-
-
-def test_a_mixture_is_a_distribution_and_knows_where_each_text_has_a_say(tmp_path: Path) -> None:
-    vocabulary = {"a", "b", "c", "d", END}
-    first = DiscountedText([["a", "b"], ["a", "c"]], vocabulary, 0.3)
-    second = DiscountedText([["d", "b"], ["d", "d"]], vocabulary, 0.75)
-    mixture = Mixture([(0.7, first), (0.3, second)], vocabulary)
-    for history in ((), (BEGIN,), ("a",), (BEGIN, "d"), (BEGIN, "a")):
-        assert sum(mixture.probability(word, history) for word in vocabulary) == pytest.approx(1.0)
-    assert mixture.probability("a", (BEGIN,)) > 2 * mixture.probability("d", (BEGIN,))
-    assert mixture.probability("d", (BEGIN, "a")) < 0.05
-    sizes = mixture.write_arpa(tmp_path / "model.arpa")
-    text = (tmp_path / "model.arpa").read_text()
-    assert sizes[1] == len(vocabulary) + 1
-    assert text.startswith("\\data\\")
-    assert text.endswith("\\end\\\n")

@@ -141,6 +141,11 @@ class Storage:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="skill-storage")
         self._db: sqlite3.Connection | None = None
 
+    def __del__(self) -> None:
+        """What nobody closed, as in a short test, is freed all the same."""
+        if self._db is not None:
+            self._db.close()
+
     async def change(self, user: str, key: str, work: Callable[[Shelf], Json]) -> Json:
         """Run `work` in one transaction and give its result; a repeat of the key gives the first one's.
 
@@ -217,7 +222,9 @@ class Storage:
     def _opened(self) -> sqlite3.Connection:
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        db = sqlite3.connect(self._path or ":memory:", timeout=self._busy_timeout, isolation_level=None)
+        db = sqlite3.connect(  # used on one thread, but freed on any
+            self._path or ":memory:", timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+        )
         try:
             if self._path is not None:
                 db.execute("PRAGMA journal_mode=WAL")

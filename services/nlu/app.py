@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from antiphon.nlu.v1 import understanding_pb2
@@ -18,6 +19,9 @@ from services.nlu.manifests import MAX_BYTES, skill_of
 from services.nlu.servicer import LanguageUnderstandingServicer
 from services.nlu.settings import NluSettings
 from services.nlu.skills import Skill
+from services.nlu.text import tokenise
+from services.nlu.understanding import Situation
+from services.nlu.values.finder import Finder
 from services.nlu.values.places import Gazetteer
 from services.runtime.inference import ModelStore
 from services.runtime.onnx import OnnxClient
@@ -61,6 +65,7 @@ async def build(runtime: Runtime) -> Application:
     await library.follow_once()
     following = asyncio.create_task(library.follow())
     interpreter = Interpreter(engine, Gazetteer.bundled(), library, labels)
+    await asyncio.to_thread(_warm, interpreter.locales)
     servicer = LanguageUnderstandingServicer(interpreter, runtime.pool, runtime.limits, settings.out_of_scope_threshold)
 
     async def describe() -> capability_pb2.DescribeResponse:
@@ -68,7 +73,7 @@ async def build(runtime: Runtime) -> Application:
             models=[*map(_model, interpreter.infos), _phrases(library.shelf)],
             locales=interpreter.locales,
             features=_FEATURES,
-            notes=(*_NOTES, *_held(library.shelf), f"Intents of the trained model: {', '.join(engine.info.intents)}."),
+            notes=(*_NOTES, *_held(library.shelf), *map(_known, interpreter.infos)),
         )
 
     async def close() -> None:
@@ -78,6 +83,12 @@ async def build(runtime: Runtime) -> Application:
         await client.close()
 
     return Application({SERVICE.full_name: servicer}, describe, close=close)
+
+
+def _warm(locales: Sequence[str]) -> None:
+    """Read the grammars of values now, not while the first user waits."""
+    for locale in locales:
+        Finder(locale, Situation(), Gazetteer.bundled(), {}).find("TIME", tokenise("12:00"))
 
 
 def conversation() -> Skill:
@@ -96,6 +107,10 @@ async def _store(state_dir: str) -> SessionStore:
     folder = Path(state_dir)
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     return await SqliteSessionStore.open(folder / "nlu.sqlite3", limits=_STORE_LIMITS)
+
+
+def _known(info: EngineInfo) -> str:
+    return f"{info.model} tells {len(info.intents)} intents or labels: {', '.join(info.intents)}."
 
 
 def _phrases(shelf: Shelf) -> capability_pb2.ModelInfo:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -240,9 +241,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_the_disk_is_never_used_on_the_event_loop(tmp_path: Path) -> None:
     def slow(shelf: Shelf) -> Json:
-        sqlite3.connect(":memory:").execute(
+        work_hard = (
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000000) SELECT COUNT(*) FROM n"
-        ).fetchone()
+        )
+        with closing(sqlite3.connect(":memory:")) as db:
+            db.execute(work_hard).fetchone()
         return True
 
     async def work(storage: Storage) -> int:

@@ -51,6 +51,7 @@ from services.runtime.inference import read_definition
 from services.runtime.platform import PlatformSettings
 from services.runtime.server import GrpcPlatform
 from services.runtime.spec import load_spec
+from skills.coffee_order.handler import CoffeeBar, NotOnTheMenu, menu, name_on_menu
 
 HELD_OUT = 30
 RATE_HZ = 16_000
@@ -72,6 +73,8 @@ SLOTS: Mapping[str, str] = {
     "size": "size",
 }
 """Labels of the data, and the skill's slots."""
+
+MENU = menu(CoffeeBar.manifest)
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,11 @@ def _winner(decision: decision_pb2.Decision) -> Mapping[str, str] | None:
 
 
 def _value(slot: understanding_pb2.Slot) -> str:
-    return slot.value.entity.entity_id.replace("_", " ") if slot.value.WhichOneof("kind") == "entity" else slot.text
+    """As the skill takes it."""
+    try:
+        return name_on_menu(slot, MENU.get(slot.name, {}))
+    except NotOnTheMenu:
+        return slot.text
 
 
 def stock_words(order: Order, decoders: Decoders) -> str:

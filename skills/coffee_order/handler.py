@@ -12,6 +12,7 @@ from typing import Final
 
 from antiphon.skill.v1 import manifest_pb2, skill_pb2
 from antiphon.skills import Answerable, Event, Skill, Turn, load_manifest
+from antiphon.types.v1 import understanding_pb2
 from skills.coffee_order.orders import Order, OrderBook
 
 PARTS: Final[Mapping[str, str]] = {
@@ -36,7 +37,7 @@ class CoffeeBar(Skill):
 
     def __init__(self) -> None:
         self.orders = OrderBook()
-        self._menu = _menu(self.manifest)
+        self._menu = menu(self.manifest)
 
     async def can_fulfill(self, turn: Turn) -> tuple[Answerable, str]:
         """YES for what is on the menu."""
@@ -79,15 +80,28 @@ class CoffeeBar(Skill):
         """What was asked for. Raises NotOnTheMenu."""
         parts = {}
         for slot, part in PARTS.items():
-            if (value := turn.value(slot)) is not None:
-                name = self._menu[slot].get(value.entity.entity_id) if value.WhichOneof("kind") == "entity" else None
-                if name is None:
-                    raise NotOnTheMenu(slot)
-                parts[part] = name
+            if (said := turn.slot(slot)) is not None:
+                parts[part] = name_on_menu(said, self._menu[slot])
         return Order(**{"drink": "", **parts})
 
 
-def _menu(manifest: manifest_pb2.SkillManifest) -> dict[str, dict[str, str]]:
+def name_on_menu(slot: understanding_pb2.Slot, names: Mapping[str, str]) -> str:
+    """What the slot is called on the menu. Raises NotOnTheMenu.
+
+    Words that are a name themselves count as they are: "some milk" is not "milk" here, though an article more or less
+    is the same thing to the platform.
+
+    Args:
+        names: entity -> its name.
+    """
+    entity = slot.value.entity.entity_id if slot.value.WhichOneof("kind") == "entity" else ""
+    if entity not in names:
+        raise NotOnTheMenu(slot.name)
+    said = "_".join(slot.text.lower().split())
+    return names.get(said, names[entity])
+
+
+def menu(manifest: manifest_pb2.SkillManifest) -> dict[str, dict[str, str]]:
     """slot -> entity -> its name, for the slots of an order."""
     names = {
         catalogue.name: {entry.entity_id: entry.names[0].text for entry in catalogue.entries}

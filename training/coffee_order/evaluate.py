@@ -14,7 +14,7 @@ from pathlib import Path
 
 from antiphon.skill.v1 import manifest_pb2
 from antiphon.skills import load_manifest
-from benchmarks.coffee import INTENT, SKILL, Order, Taken, orders, report
+from benchmarks.coffee import INTENT, MENU, SKILL, Order, Taken, orders, report
 from services.arbitration.adapters.decisions import from_manifest
 from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.contexts import Profile
@@ -89,10 +89,12 @@ class Reader:
             finder = Finder("en", Situation(), self._gazetteer, self._catalogues)
             readings = self._book.read(tokens, finder, frozenset({SKILL}))
             if readings and readings[0].intent.full_name == INTENT:
-                values = {each.spec.name: each.found.values[0] for each in readings[0].slots if each.found is not None}
-                found = {
-                    slot: str(getattr(value, "entity_id", value)).replace("_", " ") for slot, value in values.items()
-                }
+                found = {}
+                for each in readings[0].slots:
+                    words = " ".join(token.norm for token in tokens[each.start : each.end])
+                    entity = str(getattr(each.found.values[0], "entity_id", "")) if each.found is not None else ""
+                    menu = MENU[each.spec.name]
+                    found[each.spec.name] = menu.get(words.replace(" ", "_"), menu.get(entity, words))
                 return Taken(order, texts[0], found, executed=True)
         return Taken(order, texts[0] if texts else "")
 

@@ -115,6 +115,19 @@ def test_what_is_not_on_the_menu_is_refused_in_words(slot: understanding_pb2.Slo
     assert len(bar.orders) == 0
 
 
+def test_words_that_are_a_name_count_as_they_are() -> None:
+    """The platform takes "some" for an article and finds milk; the menu has both."""
+    slot = part("milk_amount", "milk")
+    slot.text = "Some  milk"
+    assert answer(CoffeeBar(), ordering(part("coffee_drink", "mocha"), slot))[0] == (
+        "A mocha with some milk, coming right up."
+    )
+    slot.text = "milk of some sort"
+    assert (
+        answer(CoffeeBar(), ordering(part("coffee_drink", "mocha"), slot))[0] == "A mocha with milk, coming right up."
+    )
+
+
 def test_state_that_is_not_ours_cancels_nothing() -> None:
     asked = request("coffee_order.cancel")
     asked.skill_state = b"\xff\xfe" * 4_000

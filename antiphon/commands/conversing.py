@@ -27,6 +27,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--text", help="a typed turn")
     parser.add_argument("--out", type=Path, metavar="WAV", help="write the answer's audio here")
     parser.add_argument("--locale", default="en", help="language as a BCP-47 tag (default: en)")
+    parser.add_argument(
+        "--third-party-skills", action="store_true", help="let skills of third parties have what is said"
+    )
     parser.add_argument("--fast", action="store_true", help="send the recording at once, not at the pace of speech")
     parser.add_argument("--features", action="store_true", help="ask for everything that led to the decision")
     parser.set_defaults(run=run)
@@ -35,6 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 async def run(options: argparse.Namespace) -> int:
     """Runs one conversation; 0 if every turn was answered."""
     config = base_config(options.locale, audible=options.text is None or options.out is not None)
+    config.context.consent.third_party_skills = options.third_party_skills
     if options.features:
         config.decision_detail = assistant_pb2.DECISION_DETAIL_FULL
     async with connect(Assistant, options) as assistant:

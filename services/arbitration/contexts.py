@@ -124,7 +124,8 @@ class Profile:
 class TurnContext:
     """One turn's surroundings. `now` is in seconds since 1970, so that all steps agree what "today" is.
 
-    `audio_offset` is where the turn's audio begins, in seconds of the stream's audio.
+    `audio_offset` is where the turn's audio begins, in seconds of the stream's audio. `ringing` are the skills whose
+    alarms ring.
     """
 
     session_id: str
@@ -135,6 +136,7 @@ class TurnContext:
     state: ConversationState = field(default_factory=ConversationState)
     arm: str = ""
     audio_offset: float = 0.0
+    ringing: frozenset[str] = frozenset()
 
     @property
     def focus(self) -> tuple[bytes, ...]:

@@ -100,6 +100,7 @@ class Conversation:
         self._ear: Ear | None = None
         self._deaf: Turn | None = None  # the turn during which listening for an interruption has failed
         self._playback = Playback(opening.seconds_of)
+        self._ringer = Ringer(premises.alarms, opening.profile, "", self._ring)
         self._side_work: set[asyncio.Task[None]] = set()
         self._origin: tuple[float, float] | None = None
         self._used = False
@@ -129,8 +130,10 @@ class Conversation:
             Conflict: SESSION_TAKEN_OVER, the session was resumed in another stream.
         """
         await self._begin()
+        self._ringer = Ringer(self._premises.alarms, self._profile, self.session_id, self._ring)
+        await self._ringer.begin()
         pump = asyncio.create_task(self._pump(inputs))
-        ringer = asyncio.create_task(Ringer(self._premises.alarms, self._profile, self.session_id, self._ring).run())
+        ringer = asyncio.create_task(self._ringer.run())
         try:
             while (event := await self._events.get()) is not None:
                 yield event
@@ -342,6 +345,7 @@ class Conversation:
             self._session.memory.state,
             self._opening.arm,
             audio_offset or 0.0,
+            self._ringer.ringing,
         )
         profile = self._profile
         claim = TurnClaim(

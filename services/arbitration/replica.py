@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
-from antiphon.skill.v1 import manifest_pb2
 from services.arbitration.adapters.channels import Channels
-from services.arbitration.adapters.decisions import encode_explanation, from_manifest
+from services.arbitration.adapters.decisions import encode_explanation, from_manifest, read_manifest
 from services.arbitration.adapters.dialogue import GrpcDialogue
 from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.adapters.session import SessionPorts
@@ -25,7 +22,7 @@ from services.arbitration.desk import Desk
 from services.arbitration.explanations import Explanations
 from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.judging import Judge
-from services.arbitration.manifests import MAX_BYTES, Manifest
+from services.arbitration.manifests import MAX_BYTES
 from services.arbitration.memory import SessionKeeper
 from services.arbitration.opening import Premises
 from services.arbitration.ports import Ports
@@ -98,7 +95,7 @@ class FrontDoor:
             channels=channels,
             store=store,
             registry=registry,
-            registrations=Registrations(registry, store, _read_manifest),
+            registrations=Registrations(registry, store, read_manifest),
             grammars=Grammars(registry),
             teaching=Teaching(registry, understanding.pools, understanding.teach),
             traffic=traffic,
@@ -170,13 +167,6 @@ class FrontDoor:
             except AntiphonError as error:
                 log.info("built-in skills: %s; trying again", error.reason)
                 await asyncio.sleep(0.5)
-
-
-def _read_manifest(wire: bytes) -> Manifest:
-    try:
-        return from_manifest(manifest_pb2.SkillManifest.FromString(wire))
-    except DecodeError as error:
-        raise ValueError("no manifest") from error
 
 
 async def _store(state_dir: str) -> SessionStore:

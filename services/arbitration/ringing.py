@@ -35,6 +35,18 @@ class Ringer:
     profile: Profile
     session_id: str
     ring: Callable[[Alarm], Awaitable[None]]
+    _ringing: tuple[Alarm, ...] = ()
+
+    @property
+    def ringing(self) -> frozenset[str]:
+        """Ids of the skills whose alarms ring now, on any of the owner's devices."""
+        now = self.book.now()
+        return frozenset(alarm.skill_id for alarm in self._ringing if alarm.ringing(now))
+
+    async def begin(self) -> None:
+        """Ring what came due before the stream was open. Call it before the first turn."""
+        profile = self.profile
+        await self._look(profile.tenant, owner_of(profile.user_id, profile.device_id, self.session_id))
 
     async def run(self) -> None:
         """For ever."""
@@ -59,6 +71,7 @@ class Ringer:
         try:
             for alarm in await self.book.ring_due(tenant, owner, device):
                 await self.ring(alarm)
+            self._ringing = tuple(a for a in await self.book.alarms(tenant, owner) if a.rung is not None)
             due = await self.book.next_due(tenant, owner, device)
         except AntiphonError as error:
             log.warning("alarms cannot be read: %s", error.reason)

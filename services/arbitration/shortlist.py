@@ -13,6 +13,7 @@ from typing import Final
 from services.arbitration.contexts import TurnContext
 from services.arbitration.feedback import FeedbackBook
 from services.arbitration.hypotheses import (
+    DIALOGUE_SKILL,
     Alternative,
     Candidate,
     Features,
@@ -26,6 +27,8 @@ from services.arbitration.registry_of_skills import RegisteredSkill, SkillRegist
 
 MAX_CANDIDATES: Final = 10
 """Longest list that is asked and ranked."""
+
+STOP: Final = f"{DIALOGUE_SKILL}.stop"
 
 EXPLAINED_REJECTIONS: Final = 20
 """Longest list of candidates that are out, kept for the explanation only."""
@@ -47,6 +50,7 @@ def shortlist(
         k: how many stay eligible, at most 10.
     """
     k = min(k, MAX_CANDIDATES)
+    understanding = _heard_by_what_rings(understanding, context)
     found = [
         _candidate(hypothesis, skill, context, registry)
         for hypothesis, skill in _hypotheses(understanding.interpretations, registry)
@@ -59,6 +63,18 @@ def shortlist(
     # Features are worked out for those alone that somebody will look at.
     evidence = _Evidence(understanding, alternatives, context, registry, feedback)
     return tuple(replace(candidate, features=evidence.features(candidate)) for candidate in kept)
+
+
+def _heard_by_what_rings(understanding: Understanding, context: TurnContext) -> Understanding:
+    """While an alarm rings, "stop" means the alarm: its skill's reading takes over what the conversation's own has."""
+    own = [reading for reading in understanding.interpretations if reading.intent == STOP]
+    ringing = [reading for reading in understanding.interpretations if reading.skill_id in context.ringing]
+    if not own or not ringing:
+        return understanding
+    meant = max(ringing, key=lambda reading: reading.confidence)
+    surer = replace(meant, confidence=min(1.0, meant.confidence + max(reading.confidence for reading in own)))
+    others = tuple(r for r in understanding.interpretations if r is not meant and r.intent != STOP)
+    return replace(understanding, interpretations=(surer, *others))
 
 
 def _hypotheses(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import fields
 
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 
 from antiphon.arbitration.v1 import arbitration_pb2, decision_pb2
@@ -179,6 +180,14 @@ def from_manifest(message: manifest_pb2.SkillManifest) -> Manifest:
         permissions=tuple(without_prefix(manifest_pb2.Permission.Name(p), "PERMISSION_") for p in message.permissions),
         wire=message.SerializeToString(),
     )
+
+
+def read_manifest(wire: bytes) -> Manifest:
+    """The reverse of `Manifest.wire`. Raises ValueError for what is none."""
+    try:
+        return from_manifest(manifest_pb2.SkillManifest.FromString(wire))
+    except DecodeError as error:
+        raise ValueError("no manifest") from error
 
 
 def _intent(skill_id: str, message: manifest_pb2.IntentDefinition) -> IntentSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 
 from antiphon.skill.v1 import manifest_pb2, skill_pb2, skill_pb2_grpc
@@ -113,6 +114,8 @@ class GrpcSkills:
         """What the skill may know of the turn."""
         message = to_turn_context(context)
         skill, profile = self._registry.find(skill_id), context.profile
+        if skill is not None and not skill.built_in:
+            _keep_back(message, skill.manifest.id, frozenset(skill.manifest.permissions), profile.tenant)
         if skill is not None and ALARMS in skill.manifest.permissions:
             owner = owner_of(profile.user_id, profile.device_id, context.session_id)
             alarms = await self._alarms.alarms(profile.tenant, owner)
@@ -131,6 +134,32 @@ class GrpcSkills:
     def _endpoint(self, skill_id: str) -> str:
         registered = self._registry.find(skill_id)
         return registered.endpoint if registered is not None and not registered.built_in else ""
+
+
+def _keep_back(message: context_pb2.TurnContext, skill_id: str, permissions: frozenset[str], tenant: str) -> None:
+    """Takes out what a third party was not permitted to know; people get names that differ from skill to skill."""
+    session = message.session
+    if "USER_IDENTITY" in permissions:
+        session.user_id = _alias(tenant, skill_id, session.user_id)
+        session.device.device_id = _alias(tenant, skill_id, session.device.device_id)
+    else:
+        session.ClearField("user_id")
+        session.device.ClearField("device_id")
+        session.ClearField("room")
+    if not permissions & {"COARSE_LOCATION", "PRECISE_LOCATION"}:
+        session.ClearField("region")
+        session.ClearField("time_zone")
+    if "PRECISE_LOCATION" not in permissions or not session.consent.precise_location:
+        session.ClearField("location")
+    if "CONVERSATION" not in permissions:
+        own = [turn for turn in message.past_turns if turn.skill_id == skill_id]
+        del message.past_turns[:]
+        message.past_turns.extend(own)
+    message.ClearField("speaker_profile_id")
+
+
+def _alias(tenant: str, skill_id: str, name: str) -> str:
+    return hashlib.sha256("\0".join((tenant, skill_id, name)).encode()).hexdigest()[:32] if name else ""
 
 
 def _event(response: skill_pb2.ExecuteResponse, now: float) -> SkillEvent | None:

@@ -280,3 +280,19 @@ def test_an_alarm_that_was_rung_does_not_ring_again_when_set_back() -> None:
     alarm = Alarm("egg", 100.0, rung=100.0)
     assert alarm.ringing(150.0)
     assert not replace(alarm, rung=None).ringing(150.0)
+
+
+def test_who_rings_is_known_before_the_first_turn_and_until_it_is_over() -> None:
+    async def scenario() -> list[frozenset[str]]:
+        loop = asyncio.get_running_loop()
+        alarms = AlarmBook(MemorySessionStore(now=loop.time), loop.time)
+        await keep(alarms, Alarm("egg", loop.time() + 1.0))
+        await asyncio.sleep(2.0)
+        ringer = ringing(alarms, [])
+        before = ringer.ringing
+        await ringer.begin()
+        during = ringer.ringing
+        await asyncio.sleep(RINGS_S)
+        return [before, during, ringer.ringing]
+
+    assert run(scenario()) == [frozenset(), frozenset({"timers"}), frozenset()]

@@ -405,3 +405,23 @@ def test_1500_registered_skills_are_decided_among_in_time() -> None:
         took.append(time.thread_time() - began)
         assert len(decision.eligible) == MAX_CANDIDATES
     assert statistics.quantiles(took, n=100)[98] < 0.010
+
+
+def test_stop_means_the_alarm_while_it_rings_and_the_assistant_otherwise() -> None:
+    skills = registry()
+    skills.register(Manifest("timers", "1.0.0", ("en",), (IntentSpec("timers.stop"),)), built_in=True)
+    skills.enable(EVERYONE, "timers")
+    words = Understanding(
+        (
+            Interpretation("dialogue.stop", 0.87, skill_id="dialogue"),
+            Interpretation("timers.stop", 0.13, skill_id="timers"),
+        )
+    )
+    quiet = TurnContext("session", "turn", Profile("acme", "en"), now=1_000.0)
+    for context, expected in (
+        (quiet, [("dialogue.stop", 0.87), ("timers.stop", 0.13)]),
+        (replace(quiet, ringing=frozenset({"timers"})), [("timers.stop", 1.0)]),
+        (replace(quiet, ringing=frozenset({"other"})), [("dialogue.stop", 0.87), ("timers.stop", 0.13)]),
+    ):
+        found = shortlist(words, (Alternative("stop"),), context, skills, FeedbackBook())
+        assert [(c.hypothesis.intent, c.hypothesis.interpretation.confidence) for c in found] == expected

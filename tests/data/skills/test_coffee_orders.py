@@ -16,7 +16,7 @@ from training.coffee_order.evaluate import understood
 pytestmark = pytest.mark.data
 
 FLOOR, SLOT_FLOOR = 0.80, 0.92
-"""94 % of the orders and 98 % of their parts were right when this was written; three more wrong orders of 50 are noise."""
+"""94 % of the orders and 98 % of their parts were right when this was written."""
 
 
 @pytest.fixture

@@ -220,12 +220,21 @@ async def _completed(
             if kind == "done":
                 yield _with_receipt(event, turn, intent)
                 return
+            if kind == "prompt":
+                _type(event, intent)
             yield event
             if kind == "prompt":
                 yield skill_pb2.ExecuteResponse(done=skill_pb2.Done(outcome=skill_pb2.EXECUTION_OUTCOME_AWAITING_USER))
                 return
     ending = skill_pb2.Done(outcome=skill_pb2.EXECUTION_OUTCOME_COMPLETED)
     yield _with_receipt(skill_pb2.ExecuteResponse(done=ending), turn, intent)
+
+
+def _type(event: skill_pb2.ExecuteResponse, intent: manifest_pb2.IntentDefinition) -> None:
+    """What a question asks for, so that the answer is read as such."""
+    asked = next((slot for slot in intent.slots if slot.name == event.prompt.slot), None)
+    if asked is not None and not event.prompt.value_type:
+        event.prompt.value_type = asked.value_type
 
 
 @asynccontextmanager

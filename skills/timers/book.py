@@ -15,6 +15,9 @@ from skills.timers import schedule
 SKILL: Final = "timers"
 _LENGTH: Final = re.compile(r"timer-(\d{1,7})-")
 _WORD: Final = re.compile(r"\w+")
+_INDEFINITE: Final = re.compile(
+    r"^(?:an?|my|eine?n?|meine?n?|una?|unos|unas|mis?|une|mon|ma|mes|uno|mio|mia) +(?=\w)", re.IGNORECASE
+)
 _FILLERS: Final = frozenset(
     """the a an my for one timer alarm clock another new please do i have left
     der die das den dem ein eine einen mein meine meinen fur noch neuen neuer bitte wecker
@@ -81,8 +84,8 @@ def length_of(timer: alarm_pb2.Alarm) -> timedelta | None:
 
 
 def name(label: str) -> str:
-    """A label, or nothing where it only says "another" or "my timer"."""
-    return label if _key(label) else ""
+    """A label without "a" or "my" before it; nothing where it only says "another" or "my timer"."""
+    return _INDEFINITE.sub("", label) if _key(label) else ""
 
 
 def named(found: Sequence[alarm_pb2.Alarm], label: str) -> Sequence[alarm_pb2.Alarm]:

@@ -111,6 +111,17 @@ def test_several_timers_are_told_apart(ada: KeptAlarms) -> None:
     assert ada.reason == "NOT_FOUND"
 
 
+def test_a_name_goes_without_its_article(ada: KeptAlarms) -> None:
+    assert ada.say("set_timer", length(minutes=7), label("an egg")) == "Egg: 7 minutes, starting now."
+
+
+def test_a_rule_that_holds_its_time_needs_no_other(ada: KeptAlarms) -> None:
+    rule = every("FREQ=DAILY")
+    start = rule.value.recurrence.start
+    start.year, start.month, start.day, start.hours, start.minutes = 2026, 11, 21, 6, 30
+    assert ada.say("set_alarm", rule) == "Alarm set: every day, first tomorrow at 6:30 AM."
+
+
 @pytest.mark.parametrize("filler", ["another", "einen neuen", "otro", "un autre", "un altro", "my timer"])
 def test_words_that_name_nothing_are_no_label(ada: KeptAlarms, filler: str) -> None:
     assert ada.say("set_timer", length(minutes=7), label(filler)) == "Timer set: 7 minutes, starting now."

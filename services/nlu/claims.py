@@ -1,7 +1,8 @@
 """From probabilities of public labels to probabilities of the intents that claim them.
 
-The interpreter asks `claimed` once per utterance. Each taxonomy tells one and the same utterance in its own words, so
-an intent that claims labels of several gets their mean, and one that claims several labels of a taxonomy their sum.
+The interpreter asks `claimed` once per utterance. Labels of one taxonomy that an intent claims add up. Each taxonomy
+tells one and the same utterance in its own words and may lack a word for it, so an intent that claims labels of several
+gets what lies between the likeliest and their mean.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from services.nlu.engines.labels import LabelReading
 from services.nlu.library import Shelf
 from services.nlu.skills import Intent
 
+_PEAK = 2.0
+"""A model that gives no label a half does not know such sentences: out of scope is more than it says itself, since it
+saw few sentences that nobody serves."""
+
 
 def support(intent: Intent, reading: LabelReading) -> float:
     """Probability that a sentence is for an intent, by the labels that it claims."""
-    return sum(_by_taxonomy(intent, reading.labels).values()) / max(1, len({_taxonomy(one) for one in intent.labels}))
+    told = _by_taxonomy(intent, reading.labels).values()
+    return (max(told) + sum(told) / len(told)) / 2 if told else 0.0
 
 
 def claimed(
@@ -41,8 +47,12 @@ def claimed(
     labels = {label for intent in intents.values() for label in intent.labels}
     covered: dict[str, float] = defaultdict(float)
     for weight, reading in zip(weights, readings, strict=True):
+        peaks: dict[str, float] = defaultdict(float)
+        for label, probability in reading.labels.items():
+            peaks[_taxonomy(label)] = max(peaks[_taxonomy(label)], probability)
         for label in labels & reading.labels.keys():
-            covered[_taxonomy(label)] += weight * reading.labels[label]
+            doubt = min(1.0, _PEAK * peaks[_taxonomy(label)])
+            covered[_taxonomy(label)] += weight * doubt * reading.labels[label]
     most = max(covered.values(), default=0.0)
     return shares, min(1.0, (most + sum(covered.values()) / max(1, len(covered))) / 2)
 

@@ -272,7 +272,7 @@ def _understanding(
 ) -> Understanding:
     probabilities, outside = shared
     by_intent = {one.intent: one for one in evidence}
-    surest = max((one.confidence for one in evidence), default=0.0)
+    surest = max((*(one.confidence for one in evidence), *probabilities.values()), default=0.0)
 
     def interpretation(intent: str) -> Interpretation:
         if intent == OUT_OF_SCOPE:

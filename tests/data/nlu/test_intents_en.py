@@ -1,0 +1,97 @@
+"""The trained English model on sentences it never saw, as it is served: no worse than its card says.
+
+The baselines' figures are those that the training run wrote into the bundle (`scores.json`), of the same sentences.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.nlu.app import BUNDLED
+from services.nlu.engines.labels import LabelEngine, LabelReading
+from services.nlu.text import Token
+from services.runtime.inference import ModelStore
+from services.runtime.onnx import OnnxClient
+from training.nlu_intents.data import OUT_OF_SCOPE, Corpus, Sentence, load
+
+pytestmark = pytest.mark.data
+
+SCORES = json.loads((BUNDLED / "intents-en" / "scores.json").read_text(encoding="utf-8"))
+_SLACK = 0.004
+
+
+@pytest.fixture(scope="module")
+def corpus(data: Path) -> Corpus:
+    return load(SCORES["seed"], data=data)
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[LabelEngine]:
+    client = OnnxClient(ModelStore([BUNDLED]), threads=1)
+    yield await LabelEngine.load(client)
+    await client.close()
+
+
+@dataclass(frozen=True)
+class Read:
+    """A sentence with what the engine says."""
+
+    sentence: Sentence
+    reading: LabelReading
+
+    def best(self, taxonomy: str) -> tuple[str, float]:
+        return max(
+            ((name, share) for name, share in self.reading.labels.items() if name.startswith(f"{taxonomy}:")),
+            key=lambda one: one[1],
+        )
+
+
+async def read(engine: LabelEngine, sentences: Sequence[Sentence]) -> list[Read]:
+    made: list[Read] = []
+    for at in range(0, len(sentences), 64):
+        some = sentences[at : at + 64]
+        readings = await engine.read([[Token(0, 0, word) for word in one.words] for one in some], None)
+        made += [Read(one, reading) for one, reading in zip(some, readings, strict=True)]
+    return made
+
+
+async def test_intents_and_slots_of_slurp_are_read_as_the_card_says(engine: LabelEngine, corpus: Corpus) -> None:
+    card: dict[str, Any] = SCORES["slurp"]
+    done = await read(engine, corpus.slurp)
+    labelled = [one for one in done if one.sentence.massive is not None]
+    assert len(labelled) == card["sentences"]
+    accuracy = float(np.mean([one.best("massive")[0] == f"massive:{one.sentence.massive}" for one in labelled]))
+    assert accuracy == pytest.approx(card["model"]["accuracy"], abs=_SLACK)
+    assert accuracy > card["baseline"]["accuracy"]
+    hits = guessed = wanted = 0
+    for one in done:
+        truth = {(f"massive:{name}", start, end) for name, start, end in one.sentence.slots or ()}
+        spans = {(slot.name, slot.start, slot.end) for slot in one.reading.slots}
+        hits, guessed, wanted = hits + len(truth & spans), guessed + len(spans), wanted + len(truth)
+    f1 = 2 * hits / (guessed + wanted)
+    assert f1 == pytest.approx(card["model"]["slot_f1"], abs=_SLACK)
+    assert f1 > card["baseline"]["slot_f1"]
+
+
+async def test_intents_of_clinc_are_read_and_the_rest_is_told_apart(engine: LabelEngine, corpus: Corpus) -> None:
+    card: dict[str, Any] = SCORES["clinc"]
+    done = await read(engine, corpus.clinc)
+    inside = [one for one in done if one.sentence.clinc != OUT_OF_SCOPE]
+    accuracy = float(np.mean([one.best("clinc150")[0] == f"clinc150:{one.sentence.clinc}" for one in inside]))
+    assert accuracy >= card["model"]["accuracy"] - _SLACK
+    outside = [one.reading.outside["clinc150"] for one in done if one.sentence.clinc == OUT_OF_SCOPE]
+    scores = np.array([one.reading.outside["clinc150"] for one in inside])
+    ranked = float(np.mean([(scores < one).mean() + (scores == one).mean() / 2 for one in outside]))
+    assert ranked > 0.9
+
+
+def test_nothing_held_out_was_trained_on(corpus: Corpus) -> None:
+    trained = {one.key for one in corpus.train} | {one.key for one in corpus.calibration}
+    assert not trained & {one.key for one in (*corpus.slurp, *corpus.clinc)}

@@ -175,7 +175,7 @@ def _cancel(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
     found = _meant(turn, book, kept)
     if not found:
         return _declined(turn, said.no_such_timer if timers else said.no_such_alarm, "NOT_FOUND")
-    if len(found) > 1 and turn.entity("scope") != "all":
+    if len(found) > 1 and not _all(turn):
         ask = said.which_timer if timers else said.which_alarm
         names = spoken_list([_short(turn, alarm, said) for alarm in found], turn.locale)
         return [turn.ask(ask.format(list=_capital(names)), "label" if timers else "at")]
@@ -188,6 +188,15 @@ def _cancel(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
         *(_silence(turn, alarm) for alarm in found if alarm.ringing),
         turn.changed(*(_effect(turn, kind, alarm.alarm_id) for alarm in found)),
     ]
+
+
+def _all(turn: Turn) -> bool:
+    """Whether all were meant; understanding does not fill every slot, so the words count too."""
+    if turn.entity("scope") == "all":
+        return True
+    words = f" {turn.interpretation.text.casefold()} "
+    names = next(entry.names for entry in Timers.manifest.catalogues[0].entries)
+    return any(f" {name.text} " in words for name in names if name.language_code == turn.language)
 
 
 def _meant(turn: Turn, book: Book, kept: Sequence[alarm_pb2.Alarm]) -> Sequence[alarm_pb2.Alarm]:

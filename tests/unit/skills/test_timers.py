@@ -10,7 +10,7 @@ from antiphon.types.v1 import understanding_pb2, value_pb2
 from skills.timers.handler import MAX_KEPT, TIMERS
 from skills.timers.words import WORDS
 from tests.fakes.kept_alarms import KeptAlarms
-from tests.fakes.skill_turns import can_fulfill, request
+from tests.fakes.skill_turns import can_fulfill, execute, request
 
 pytestmark = pytest.mark.unit
 
@@ -136,6 +136,26 @@ def test_all_of_them_go_at_once(ada: KeptAlarms) -> None:
     assert ada.say("cancel_timer", ALL) == "3 timers cancelled."
     assert len(ada.alarms()) == 1
     assert ada.say("cancel_alarm", ALL) == "Alarm cancelled."
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"),
+    [
+        ("en", "cancel all alarms"),
+        ("de", "Lösche alle Wecker"),
+        ("fr", "annule tous mes réveils"),
+        ("it", "togli tutte le sveglie"),
+    ],
+)
+def test_that_all_are_meant_is_heard_without_a_slot_too(locale: str, text: str) -> None:
+    made = request("timers.cancel_alarm", locale=locale, now=NOW)
+    made.interpretation.text = text
+    for number in range(2):
+        made.context.alarms.add(alarm_id=f"alarm-{number}").due_time.FromDatetime(NOW + timedelta(hours=number + 1))
+    events = execute(TIMERS, made)
+    assert [event.alarm_change.deleted_alarm_id for event in events if event.HasField("alarm_change")] == [
+        "alarm-0", "alarm-1"
+    ]  # fmt: skip
 
 
 def test_what_rings_is_stopped_and_the_device_told(ada: KeptAlarms) -> None:

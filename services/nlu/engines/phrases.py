@@ -32,6 +32,7 @@ from services.nlu.engines.phrase_words import (
 )
 from services.nlu.skills import ENTITY, TEXT, Intent, Skill, SlotSpec, parts_of
 from services.nlu.text import Token, tokenise
+from services.nlu.values.entities import Catalogue
 from services.nlu.values.finder import Found
 from services.runtime.language import best_supported, fallbacks
 
@@ -133,6 +134,9 @@ class PhraseBook:
         self.locale = locale
         self.language = locale.partition("-")[0]
         skills = tuple(skills)
+        self.names = {
+            (skill.skill_id, one.name): _said_in(one, self.language) for skill in skills for one in skill.catalogues
+        }
         self._closed = {(skill.skill_id, one.name) for skill in skills for one in skill.catalogues if one.closed}
         said = [
             (intent, phrase, negative)
@@ -324,6 +328,7 @@ class _Sentence:
         self._unit_at = [len(units)] * (len(tokens) + 1)
         for token in range(len(tokens) - 1, -1, -1):
             self._unit_at[token] = first.get(token, self._unit_at[token + 1])
+        self._near = {rest for unit in units for rest in shortened(unit.word)}
         self._found: dict[tuple[str, str], tuple[Found, ...]] = {}
         self._filled_whole: dict[tuple[str, tuple[SlotSpec, ...]], bool] = {}
         self._covered: dict[tuple[str, str, str], float] = {}
@@ -419,7 +424,12 @@ class _Sentence:
         catalogue = f"{intent.skill}.{slot.catalogue}" if slot.catalogue else ""
         key = (slot.value_type, catalogue)
         if key not in self._found:
-            found = self._finder.find(slot.value_type, self._tokens, catalogue)
+            held = self._book.names.get((intent.skill, slot.catalogue))
+            found = (
+                self._finder.find(slot.value_type, self._tokens, catalogue)
+                if held is None or not held.isdisjoint(self._near)
+                else ()
+            )
             if slot.catalogue:
                 found = (*found, *self._finder.find(slot.value_type, self._tokens, slot.catalogue))
             self._found[key] = found
@@ -474,6 +484,20 @@ def _confidence(similarity: float) -> float:
         if similarity < high:
             return sure_low + (sure_high - sure_low) * max(0.0, similarity - low) / (high - low)
     return EXACT_CONFIDENCE
+
+
+def _said_in(catalogue: Catalogue, language: str) -> frozenset[str]:
+    """The words of a catalogue's names, and what is left of them without a letter: without one of these in a sentence
+    none of the names is there, and looking for them can be spared."""
+    words = {
+        word
+        for entry in catalogue.entries
+        for names in entry.names.values()
+        for name in names
+        for token in tokenise(name)
+        for word in spread(token.norm, language)
+    }
+    return frozenset(rest for word in words - function_words(language) for rest in shortened(word))
 
 
 def _tags(skill: Skill, locale: str) -> tuple[str, ...]:

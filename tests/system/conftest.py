@@ -6,6 +6,7 @@ loopback ports. A test that breaks something mends it before it ends: the next o
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,11 @@ pytest.register_assert_rewrite("tests.fixtures.runtime_cases")
 from services.registry import CAPABILITIES, DEFAULT_POOLS  # noqa: E402 - after the rewrite is asked for
 from services.runtime.deployment import RayPlatform  # noqa: E402
 from services.runtime.platform import PlatformSettings, PoolSettings  # noqa: E402
+from tests.conftest import data_folder  # noqa: E402
 from tests.fixtures import bad_skills  # noqa: E402
 from tests.fixtures.toy import SPEC_PATH  # noqa: E402
 from tests.fixtures.toy_pools import TOY_POOLS, ToyPlatform, write_keys  # noqa: E402
+from training.asr_commands.mandarin import build as build_mandarin  # noqa: E402
 
 TURN_POOLS = (
     # A second pool of recognition, for British English: general dictation instead of commands.
@@ -41,6 +44,7 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     others = [item for item in request.session.items if not item.path.is_relative_to(RUNTIME_TESTS)]
     capabilities = CAPABILITIES if others else {}
     pools = DEFAULT_POOLS if others else ()
+    mandarin = _mandarin(tmp_path_factory.mktemp("models")) if others else ()
     folder, telemetry = tmp_path_factory.mktemp("platform"), tmp_path_factory.mktemp("telemetry")
     settings = PlatformSettings(
         port=0,
@@ -48,7 +52,7 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         api_keys=write_keys(folder),
         telemetry_dir=str(telemetry),
         trace_ratio=1.0,
-        pools=(*pools, *(TURN_POOLS if others else ()), *TOY_POOLS),
+        pools=(*pools, *(TURN_POOLS if others else ()), *mandarin, *TOY_POOLS),
     )
     running = RayPlatform(settings, {**capabilities, "toy": SPEC_PATH})
     with _rays_own_warnings():
@@ -58,6 +62,20 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     finally:
         with _rays_own_warnings():
             running.stop()
+
+
+def _mandarin(folder: Path) -> tuple[PoolSettings, ...]:
+    """Pools that hear and understand Mandarin, with the model in the test data; none where there is no test data."""
+    data = data_folder()
+    if data is None:
+        return ()
+    build_mandarin(data, folder)
+    os.environ["ANTIPHON_MODELS"] = str(folder)  # replicas inherit it; it names models beside the bundled ones
+    settings = {"models": {"zh": "cmusphinx/zh-broadcast"}, "workers": 1}
+    return (
+        PoolSettings("asr-zh", "asr", locales=("zh",), settings=settings),
+        PoolSettings("nlu-zh", "nlu", locales=("zh",)),
+    )
 
 
 @contextmanager

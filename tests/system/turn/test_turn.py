@@ -17,15 +17,18 @@ from zoneinfo import ZoneInfo
 import grpc
 import numpy as np
 import pytest
+import soundfile
 
 from antiphon.arbitration.v1 import arbitration_pb2, arbitration_pb2_grpc, assistant_pb2, decision_pb2
 from antiphon.client import Assistant
 from antiphon.tts.v1 import synthesis_pb2
-from antiphon.types.v1 import audio_pb2, capability_pb2, capability_pb2_grpc, playback_pb2
+from antiphon.types.v1 import audio_pb2, capability_pb2, capability_pb2_grpc, latency_pb2, playback_pb2
+from services.registry import LANGUAGES
 from services.runtime.deployment import RayPlatform
 from tests.fixtures.front_door import (
     ASR_END,
     END,
+    RATE_HZ,
     Outcome,
     Request,
     asr_audio,
@@ -174,11 +177,25 @@ class TestPools:
                 stub = capability_pb2_grpc.CapabilityServiceStub(opened)
                 answer = await stub.Describe(capability_pb2.DescribeRequest(), metadata=with_key())
                 described[name] = {model.model.partition("@")[0] for model in answer.models}
-        assert described == {"asr": {"antiphon/en-commands"}, "asr-dictation": {"cmusphinx/en-dictation"}}
+        commands = {f"antiphon/{language}-commands" for language in LANGUAGES}
+        assert described == {"asr": commands, "asr-dictation": {"cmusphinx/en-dictation"}}
         question = await spoken(platform.target, "good morning", language="en-US")
         outcome = await converse(platform.target, turn(question, first=config(language_codes=["en-GB"])))
         final = next(t for t in outcome.all("transcript") if t.is_final)
         assert [m.model.partition("@")[0] for m in final.models] == ["cmusphinx/en-dictation"]
+
+    @pytest.mark.data
+    async def test_mandarin_goes_to_its_own_pools(self, platform: RayPlatform, data: Path) -> None:
+        """A real clip, read fast: what is heard is Chinese, and the ledger names the pool that heard it."""
+        clip, rate_hz = soundfile.read(data / "audio" / "azure9" / "zh-CN" / "testing" / "audio.flac", dtype="int16")
+        assert rate_hz == RATE_HZ
+        audio = clip[: 4 * rate_hz].tobytes()
+        outcome = await converse(platform.target, turn(audio, first=config(language_codes=["zh-CN"]), speed=4.0))
+        final = next(t for t in outcome.all("transcript") if t.is_final)
+        assert re.search(r"[\u4e00-\u9fff]", final.alternatives[0].spoken_text), final
+        assert {model.pool for model in final.models} == {"asr-zh"}
+        understanding = [e for e in outcome.one("latency").entries if e.stage == latency_pb2.STAGE_UNDERSTANDING]
+        assert {model.pool for entry in understanding for model in entry.models} <= {"nlu-zh"}
 
     async def test_telephone_audio(self, platform: RayPlatform) -> None:
         """Mu-law at 8 kHz in: the recogniser hears what is left of the words, nobody fails."""

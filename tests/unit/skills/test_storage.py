@@ -88,7 +88,7 @@ def test_reading_keeps_nothing() -> None:
 
 def test_many_at_once_count_each(tmp_path: Path) -> None:
     async def work(storage: Storage) -> list[Json]:
-        other = Storage(tmp_path / "skill.sqlite3")
+        other = Storage(tmp_path / "skill.sqlite3", busy_timeout=20.0)
         try:
             turns = (one.change("ada", f"{one is other}-{n}", count) for n in range(20) for one in (storage, other))
             return await asyncio.gather(*turns)

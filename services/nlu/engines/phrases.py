@@ -111,6 +111,7 @@ class Pattern:
         content: what its telling words count.
         value_evidence: what its other words and its typed slots can add to the evidence for it.
         slots: those that it names, what is found fastest first.
+        kind: number of the combination of intent and slots.
     """
 
     intent: Intent
@@ -119,6 +120,7 @@ class Pattern:
     content: float
     value_evidence: float
     slots: tuple[SlotSpec, ...] = ()
+    kind: int = 0
     negative: bool = False
 
 
@@ -148,6 +150,7 @@ class PhraseBook:
             for phrase in table.get(tag, ())
         ]
         pieces = [_pieces(phrase, self.language) for _, phrase, _ in said]
+        self._kinds: dict[tuple[str, tuple[SlotSpec, ...]], int] = {}
         self._weights = _word_weights(self.language, [one[0].full_name for one in said], pieces)
         self.patterns = tuple(
             self._pattern(intent, items, negative)
@@ -230,9 +233,9 @@ class PhraseBook:
         content = sum(item.weight for item in items if not item.slot and item.weight > FUNCTION_WEIGHT)
         evidence = words - content + sum(slot.value_type != TEXT for slot in named)
         named.sort(key=lambda slot: (slot.value_type == TEXT, slot.value_type == ENTITY))
-        return Pattern(
-            intent, tuple(items), words + SLOT_WEIGHT * len(named), content, evidence, tuple(named), negative
-        )
+        kind = self._kinds.setdefault((intent.full_name, tuple(named)), len(self._kinds))
+        weight = words + SLOT_WEIGHT * len(named)
+        return Pattern(intent, tuple(items), weight, content, evidence, tuple(named), kind, negative)
 
     def _candidates(self, sentence: _Sentence, allowed: frozenset[str]) -> list[tuple[float, int]]:
         """The phrases that most likely fit, by their telling words alone, with the confidence that each can reach."""
@@ -330,7 +333,7 @@ class _Sentence:
             self._unit_at[token] = first.get(token, self._unit_at[token + 1])
         self._near = {rest for unit in units for rest in shortened(unit.word)}
         self._found: dict[tuple[str, str], tuple[Found, ...]] = {}
-        self._filled_whole: dict[tuple[str, tuple[SlotSpec, ...]], bool] = {}
+        self._filled_whole: dict[int, bool] = {}
         self._covered: dict[tuple[str, str, str], float] = {}
         self._open_text = OpenText(_OPEN_TEXT[0], [book.in_text(unit.word, _OPEN_TEXT[1]) for unit in units])
         self._open_name = OpenText(_UNKNOWN_NAME[0], [book.in_text(unit.word, _UNKNOWN_NAME[1]) for unit in units])
@@ -358,7 +361,7 @@ class _Sentence:
 
     def has_values(self, pattern: Pattern) -> bool:
         """Whether all typed slots of the phrase can be filled: without telling words nothing else speaks for it."""
-        key = (pattern.intent.full_name, pattern.slots)
+        key = pattern.kind
         if key not in self._filled_whole:
             typed = [slot for slot in pattern.slots if slot.value_type != TEXT]
             whole = bool(typed) and all(self._values(pattern.intent, slot) for slot in typed)

@@ -91,9 +91,9 @@ async def test_what_people_say(
 
 @pytest.mark.parametrize("text", [*HOSTILE.values(), "(" * 4000, "😀" * 4000, "one plus " * 440, "²", "१", ".", "\x00"])
 async def test_hostile_text_is_read_or_out_of_scope_in_bounded_time(interpreter: Interpreter, text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     understanding = await interpreter.interpret([Alternative(text)] * 30, "en", Options(), NOW)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert sum(one.intent_confidence for one in understanding.interpretations) == pytest.approx(1, abs=0.1)
 
 

@@ -36,7 +36,7 @@ from training.asr_languages.grammar import grammar, manifests
 SEED = 2
 DOMAIN_SENTENCES = 150_000
 DOMAIN_DISCOUNT, GENERAL_DISCOUNT = 0.3, 0.75
-COMMANDS_WEIGHT, SKILLS_WEIGHT = 0.3, 0.45  # at the start of a sentence; what is left over is general English
+COMMANDS_WEIGHT, SKILLS_WEIGHT = 0.5, 0.3  # at the start of a sentence; what is left over is general English
 MIN_WORD_COUNT = 4  # general words seen less often are left to the dictation model
 FREE_TEXTS = 1_500  # pieces of general sentences, of one to three words, that stand for free text
 OUT = Path("services/asr/models/en-commands")

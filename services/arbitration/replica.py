@@ -12,6 +12,7 @@ from services.arbitration.adapters.channels import Channels
 from services.arbitration.adapters.decisions import encode_explanation, from_manifest, read_manifest
 from services.arbitration.adapters.dialogue import GrpcDialogue
 from services.arbitration.adapters.grammar import Grammars
+from services.arbitration.adapters.recognition import Warming
 from services.arbitration.adapters.session import SessionPorts
 from services.arbitration.adapters.skills import GrpcSkills
 from services.arbitration.adapters.understanding import GrpcUnderstanding
@@ -41,6 +42,9 @@ from services.runtime.store_sqlite import SqliteSessionStore
 
 log = logging.getLogger(__name__)
 
+
+WARM_S = 1.0
+"""Between two looks for what the recognisers have to learn."""
 
 _LIMITS = StoreLimits(max_value_bytes=MAX_BYTES)
 """The largest value is the manifest of a registered skill."""
@@ -113,6 +117,7 @@ class FrontDoor:
             door.registrations.follow(),
             door.teaching.follow(),
             sweep_regularly(store),
+            door._warm_recognisers(Warming(channels, door.grammars, settings.locales)),
         )
         door._chores = tuple(asyncio.create_task(chore) for chore in chores)
         return door
@@ -154,6 +159,16 @@ class FrontDoor:
         await asyncio.gather(*self._effects, return_exceptions=True)
         await self.channels.close()
         await self.store.close()
+
+    async def _warm_recognisers(self, warming: Warming) -> None:
+        """Again whenever skills have changed, once they stay as they are for a while."""
+        warm = -1
+        while True:
+            await asyncio.sleep(WARM_S)
+            revision = self.registry.revision
+            if self.ready and self.teaching.done and revision != warm:
+                await warming.warm()
+                warm = revision
 
     async def _learn_skills(self) -> None:
         """Registers the built-in skills as soon as their host answers; the platform's pools start in any order."""

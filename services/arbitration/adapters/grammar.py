@@ -34,6 +34,7 @@ KEPT: Final = 64
 ONLY_SHARE: Final = 1.0
 """Share of the grammar where the client names the skills that may serve: nothing else is to be heard."""
 
+_CLASS: Final = re.compile(r"\{[a-z0-9_]*\}")
 _SLOT: Final = re.compile(r"\{([a-z][a-z0-9_]*)(?:\|([^{}]*))?\}")
 
 
@@ -121,7 +122,8 @@ class _Making:
             return f"{{{name}}}" if name else match[2] or ""
 
         text = " ".join(_SLOT.sub(named, phrase).split())
-        if text and text not in self._said and len(text) <= MAX_LENGTH and len(self._said) < MAX_PHRASES:
+        spoken = len(_CLASS.sub("", text))  # names of classes are not counted
+        if text and text not in self._said and spoken <= MAX_LENGTH and len(self._said) < MAX_PHRASES:
             self._said.add(text)
             self.grammar.phrases.add(text=text)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from antiphon.arbitration.v1 import assistant_pb2
 from antiphon.asr.v1 import recognition_pb2, recognition_pb2_grpc
 from antiphon.channels import write
-from antiphon.types.v1 import speech_pb2
+from antiphon.types.v1 import audio_pb2, speech_pb2
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
 from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.adapters.values import (
@@ -18,7 +19,7 @@ from services.arbitration.adapters.values import (
     set_seconds,
     without_prefix,
 )
-from services.arbitration.contexts import TurnContext
+from services.arbitration.contexts import Profile, TurnContext
 from services.arbitration.hypotheses import Alternative
 from services.arbitration.ports import (
     Endpoint,
@@ -28,8 +29,13 @@ from services.arbitration.ports import (
     RecognitionEvent,
     SpeechActivity,
 )
+from services.runtime.errors import AntiphonError
+
+log = logging.getLogger(__name__)
 
 MAX_ALTERNATIVES = 3
+WARM_RATE_HZ = 16_000
+WARM_TIMEOUT_S = 25.0
 
 
 class GrpcRecogniser:
@@ -83,6 +89,49 @@ class GrpcRecogniser:
             if grammar is not None:
                 config.options.grammar.CopyFrom(grammar)
         return message
+
+
+class Warming:
+    """Lets the recognisers build the language models of the skills that everybody has, before anybody speaks.
+
+    Run by `replica` whenever skills have changed. A recogniser that is away is left to its first user.
+    """
+
+    def __init__(self, channels: Channels, grammars: Grammars, locales: Sequence[str]) -> None:
+        self._channels = channels
+        self._grammars = grammars
+        self._locales = locales
+
+    async def warm(self) -> None:
+        """One language after another: they share the recogniser's cores with whoever speaks meanwhile."""
+        for locale in self._locales:
+            profile = Profile(tenant="", locale=locale)
+            grammar = self._grammars.of(profile)
+            if grammar is None:
+                continue
+            try:
+                pool = self._channels.directory.resolve("asr", locale)
+                await self._build(pool.target, locale, grammar)
+            except AntiphonError as error:
+                log.info("recognition of %s is not warm: %s", locale, error.reason)
+
+    async def _build(self, target: str, locale: str, grammar: speech_pb2.PhraseGrammar) -> None:
+        first = recognition_pb2.StreamingRecognizeRequest()
+        config = first.config.config
+        config.format.encoding = audio_pb2.AUDIO_ENCODING_LINEAR16
+        config.format.sample_rate_hertz = WARM_RATE_HZ
+        config.language_codes.append(locale)
+        config.options.grammar.CopyFrom(grammar)
+        stub = recognition_pb2_grpc.SpeechRecognitionServiceStub(self._channels.channel(target))
+        call = stub.StreamingRecognize(metadata=self._channels.platform_metadata(), timeout=WARM_TIMEOUT_S)
+        try:
+            with rpc_errors():
+                await write(call, first)
+                async for response in call:
+                    if response.HasField("grammar_report"):
+                        return
+        finally:
+            call.cancel()
 
 
 class GrpcRecognition:

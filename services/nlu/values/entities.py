@@ -85,6 +85,8 @@ class EntityIndex:
         self._entries = catalogue.entries
         self._canonical: list[str] = []
         self._exact: dict[str, list[int]] = {}
+        self._whole: dict[str, list[int]] = {}
+        self._parts: set[str] = set()
         self._stems: dict[str, list[int]] = {}
         self._misheard: dict[str, set[str]] = {}
         for at, entry in enumerate(catalogue.entries):
@@ -101,46 +103,80 @@ class EntityIndex:
 
     def read(self, tokens: Sequence[Token]) -> tuple[Entity, ...]:
         """Entries that the tokens name as a whole, best first."""
-        return self._named(self._bare(spoken(tokens, self._language).words))
+        words = spoken(tokens, self._language).words
+        return self._word_for_word(words) or self._named(self._bare(words))
 
     def find(self, tokens: Sequence[Token]) -> list[Mention]:
-        """Every name in a sentence, without and with the article before it."""
-        words = spoken(tokens, self._language)
+        """Every name in a sentence, without and with the article before it.
+
+        An article that is part of a name belongs to it: "some milk" is not "milk" where a catalogue has both.
+        """
+        said = spoken(tokens, self._language)
+        words = said.words
+        like = [self._is_like_a_part(word) for word in words]
         found = []
-        for at in range(len(words.words)):
-            for end in range(min(len(words.words), at + _LONGEST_NAME), at, -1):
-                if words.words[at] in self._articles or words.ends[end] < 0:
+        for at, word in enumerate(words):
+            article = word in self._articles
+            for end in range(min(len(words), at + _LONGEST_NAME), at, -1):
+                if said.ends[end] < 0 or (article and end == at + 1):
                     continue
-                entities = self._named(words.words[at:end])
-                if entities:
-                    before = at - 1 if at and words.words[at - 1] in self._articles else at
-                    starts = {words.starts[at], words.starts[before]} - {-1}
-                    found += [Mention(start, words.ends[end], entities) for start in starts]
+                if article:
+                    entities = self._word_for_word(words[at:end])
+                    starts = {said.starts[at]}
+                else:
+                    entities = self._named(words[at:end], joined_only=not all(like[at:end]))
+                    starts = {said.starts[at], said.starts[self._with_article(words, at, end)]}
+                found += [Mention(start, said.ends[end], entities) for start in starts - {-1} if entities]
         return found
 
     def _add(self, name: str, at: int) -> None:
-        words = self._bare(spoken(tokenise(name), self._language).words)[:_LONGEST_NAME]
+        whole = spoken(tokenise(name), self._language).words
+        words = self._bare(whole)[:_LONGEST_NAME]
         if not words:
             return
+        if len(whole) <= _LONGEST_NAME:
+            self._whole.setdefault(" ".join(whole), []).append(at)
         for key in {" ".join(words), "".join(words)}:
             self._exact.setdefault(key, []).append(at)
         stems = [self._stem(word) for word in words]
         self._stems.setdefault(" ".join(stems), []).append(at)
+        self._parts.update(words, stems)
         for word in words:
             for shorter in _neighbours(word):
                 self._misheard.setdefault(shorter, set()).add(word)
+
+    def _is_like_a_part(self, word: str) -> bool:
+        """Whether a name may have this word, as it is, inflected or misheard; most words are told apart by this."""
+        return (
+            word in self._parts
+            or self._stem(word) in self._parts
+            or any(shorter in self._misheard for shorter in _neighbours(word))
+        )
+
+    def _with_article(self, words: Sequence[str], at: int, end: int) -> int:
+        """Where a name begins together with the article before it, unless that makes it another name."""
+        before = at - 1 if at and words[at - 1] in self._articles else at
+        return at if " ".join(words[before:end]) in self._whole else before
+
+    def _word_for_word(self, words: Sequence[str]) -> tuple[Entity, ...]:
+        """Entries with exactly this name, article and all."""
+        return self._ranked(self._whole.get(" ".join(words), ()), _EXACT)
 
     def _bare(self, words: Sequence[str]) -> tuple[str, ...]:
         """Without articles in front, unless nothing else is left ("a" in a catalogue of letters)."""
         at = next((at for at, word in enumerate(words) if word not in self._articles), 0)
         return tuple(words[at:])
 
-    def _named(self, words: Sequence[str]) -> tuple[Entity, ...]:
+    def _named(self, words: Sequence[str], *, joined_only: bool = False) -> tuple[Entity, ...]:
+        """Entries that the words name; `joined_only` where they are no words of a name unless written as one."""
         if not 0 < len(words) <= _LONGEST_NAME:
             return ()
+        said = " ".join(words)
+        if found := self._exact.get(said) or self._exact.get("".join(words)):
+            return self._ranked((*self._whole.get(said, ()), *found), _EXACT, first=len(self._whole.get(said, ())))
+        if joined_only:
+            return ()
         stems = " ".join(self._stem(word) for word in words)
-        if found := self._exact.get(" ".join(words)) or self._exact.get("".join(words)):
-            return self._ranked(found, _EXACT)
         if found := self._stems.get(stems):
             return self._ranked(found, _INFLECTED)
         for candidate in islice(product(*map(self._heard, words)), _MOST_COMBINED):
@@ -153,8 +189,11 @@ class EntityIndex:
         close = {known for shorter in _neighbours(word) for known in self._misheard.get(shorter, ())}
         return (word, *sorted(known for known in close if known != word and _one_apart(word, known)))
 
-    def _ranked(self, found: Sequence[int], confidence: float) -> tuple[Entity, ...]:
-        best = sorted(dict.fromkeys(found), key=lambda at: -(self._entries[at].weight or 1.0))[:_MOST_READINGS]
+    def _ranked(self, found: Sequence[int], confidence: float, first: int = 0) -> tuple[Entity, ...]:
+        """By weight; the `first` of them before all others."""
+        ahead = frozenset(found[:first])
+        weighed = sorted(dict.fromkeys(found), key=lambda at: (at not in ahead, -(self._entries[at].weight or 1.0)))
+        best = weighed[:_MOST_READINGS]
         return tuple(
             Entity(self._name, self._entries[at].entity_id, self._canonical[at], confidence / (1 + place))
             for place, at in enumerate(best)

@@ -144,6 +144,19 @@ def test_a_closed_catalogue_takes_no_other_name() -> None:
     assert not any(one.slots for one in read("turn on the winter garden", closed))
 
 
+def test_phrases_without_a_telling_word_count_only_where_their_slots_have_values() -> None:
+    said = ["give me {day|tomorrow}", "get me {day|tomorrow}", "i want {day|tomorrow}", "can i have {day|tomorrow}"]
+    others = [
+        skill(f"days{at}", {"ask": {"en": [*said, "i like {day|tomorrow}"]}}, {"day": "DATE!"}) for at in range(9)
+    ]
+    drinks = Catalogue("drinks", True, (CatalogueEntry("latte", {"en": ("latte",)}),))
+    orders = {"order": {"en": ["give me a {drink|latte}", "can i have a {drink|latte}"]}}
+    bar = skill("zebra_bar", orders, {"drink": "ENTITY@drinks!"}, catalogues=(drinks,))
+    (best, *_) = read("can i have a latte", *others, bar)
+    assert (best.intent.full_name, best.complete) == ("zebra_bar.order", True)
+    assert slots(best, "can i have a latte") == {"drink": "latte"}
+
+
 def test_what_is_close_but_not_meant_takes_a_phrase_back() -> None:
     rings = {"stop": {"en": ["stop the music"]}}
     said = skill("player", rings)

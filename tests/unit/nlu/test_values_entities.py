@@ -154,3 +154,51 @@ def test_hostile_words_are_bounded(words: str) -> None:
     started = time.process_time()
     assert len(a_finder("en").find("ENTITY", tokenise(words), "devices")) <= 64
     assert time.process_time() - started < 0.5
+
+
+MILKS = Catalogue(
+    "milks",
+    closed=True,
+    entries=(
+        entry("some_milk", 5.0, en="some milk"),
+        entry("milk", en="milk"),
+        entry("a_bit", en="a bit of milk"),
+        entry("skim", en="skim milk"),
+        entry("some_skim", 5.0, en="some skim milk"),
+        entry("soy", 9.0, en="some soy milk"),
+    ),
+)
+
+
+def named(words: str) -> dict[str, str]:
+    """Words that are found -> the thing that they most likely name."""
+    tokens = tokenise(words)
+    found = a_finder("en", MILKS).find("ENTITY", tokens, "milks")
+    return {
+        " ".join(token.norm for token in tokens[one.start : one.end]): one.values[0].entity_id
+        for one in found
+        if isinstance(one.values[0], Entity)
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "expected"),
+    [
+        ("a latte with milk", "milk", "milk"),
+        ("a latte with some milk", "some milk", "some_milk"),
+        ("a latte with a bit of milk please", "a bit of milk", "a_bit"),
+        ("a latte with skim milk", "skim milk", "skim"),
+        ("a latte with some skim milk", "some skim milk", "some_skim"),
+        ("a latte with the milk", "the milk", "milk"),
+        ("a latte with soy milk", "soy milk", "soy"),
+    ],
+)
+def test_a_name_said_word_for_word_wins(words: str, said: str, expected: str) -> None:
+    assert named(words)[said] == expected
+    values = a_finder("en", MILKS).read("ENTITY", tokenise(said), "milks")
+    assert next(one.entity_id for one in values if isinstance(one, Entity)) == expected
+
+
+def test_an_article_alone_names_nothing() -> None:
+    letters = Catalogue("milks", closed=True, entries=(entry("a", en="a"), entry("b", en="b")))
+    assert [one.start for one in a_finder("en", letters).find("ENTITY", tokenise("a plan b"), "milks")] == [2]

@@ -17,7 +17,13 @@ from antiphon.types.v1 import understanding_pb2, value_pb2
 LONGEST: Final = timedelta(days=366)
 """How far ahead an alarm may be set."""
 
+MORNING: Final = range(4, 12)
+"""Hours that an alarm means in the morning, where nobody said morning or evening."""
+
 WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+_REMINDER: Final = re.compile(r"\b(?:remind|erinner|recu[eé]rd|rappel|ricord)", re.IGNORECASE)
+"""Whoever wants to be reminded is awake: the next such hour is meant, not the morning's."""
+
 _PART: Final = re.compile(r"(FREQ|BYDAY|INTERVAL|COUNT|UNTIL|WKST)=([A-Z0-9,+-]{1,40})")
 
 
@@ -48,7 +54,7 @@ def said(turn: Turn, local: tzinfo) -> Said:
     for slot in turn.interpretation.slots:
         if slot.name != "at":
             continue
-        moment = _soonest(turn, slot, local) or moment
+        moment = _meant(turn, slot, local) or moment
         clock = values.to_time(slot.value) or clock
         if slot.value.WhichOneof("kind") == "date":
             day = values.to_date(slot.value, today) or day
@@ -62,11 +68,22 @@ def said(turn: Turn, local: tzinfo) -> Said:
     return Said(moment, clock, day, rule, first)
 
 
-def _soonest(turn: Turn, slot: understanding_pb2.Slot, local: tzinfo) -> datetime | None:
-    """The reading that is still to come: "seven" may be in the morning or in the evening."""
-    found = [_moment(value, local) for value in (slot.value, *slot.alternatives)]
-    ahead = [one for one in found if one is not None and one > turn.now]
-    return found[0] if found[0] is None or found[0] > turn.now else min(ahead, default=found[0])
+def _meant(turn: Turn, slot: understanding_pb2.Slot, local: tzinfo) -> datetime | None:
+    """Of several readings the one that is still to come: "seven" may be in the morning or in the evening.
+
+    One wants to be woken in the morning, tomorrow's if need be. Where the words tell the half of the day, understanding
+    gives one reading alone.
+    """
+    first = _moment(slot.value, local)
+    if first is None:
+        return None
+    others = [_moment(value, local) for value in slot.alternatives[:9]]
+    ahead = sorted(one for one in (first, *others) if one is not None and one > turn.now)
+    if turn.intent == "set_alarm" and not _REMINDER.search(turn.interpretation.text):
+        mornings = [one for one in ahead if one.astimezone(local).hour in MORNING]
+        if mornings:
+            return mornings[0]
+    return first if first > turn.now or not ahead else ahead[0]
 
 
 def _moment(value: value_pb2.Value, local: tzinfo) -> datetime | None:
@@ -83,7 +100,7 @@ def resolve(told: Said, now: datetime, local: tzinfo) -> Due | None:
     """
     here = now.astimezone(local)
     if told.rule:
-        start = told.clock or _clock(told.moment, local) or _clock(told.first, local)
+        start = told.clock or _clock(told.moment, local) or _began(told.first, local)
         return _repeating(told, start, here) if start is not None else None
     if told.day is not None and told.clock is not None:
         return _once(datetime.combine(told.day, told.clock, local), now)
@@ -144,3 +161,9 @@ def days_of(byday: str) -> Sequence[str]:
 
 def _clock(moment: datetime | None, local: tzinfo) -> time | None:
     return moment.astimezone(local).time() if moment is not None else None
+
+
+def _began(first: datetime | None, local: tzinfo) -> time | None:
+    """The rule's own time. One without begins at midnight, when nobody is to be woken: the time is asked for then."""
+    clock = _clock(first, local)
+    return None if clock == time(0) else clock

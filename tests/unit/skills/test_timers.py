@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from antiphon.types.v1 import understanding_pb2, value_pb2
+from services.nlu.text import tokenise
+from services.nlu.value_messages import to_message
 from skills.timers.handler import MAX_KEPT, TIMERS
 from skills.timers.words import WORDS
 from tests.fakes.kept_alarms import KeptAlarms
 from tests.fakes.skill_turns import can_fulfill, execute, request
+from tests.unit.nlu import value_tables
 
 pytestmark = pytest.mark.unit
 
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)  # a Friday, half past nine in Berlin
+BERLIN = ZoneInfo("Europe/Berlin")
 Slot = understanding_pb2.Slot
 
 
@@ -50,6 +55,15 @@ def that_day(year: int, month: int, day: int) -> Slot:
 def every(rule: str) -> Slot:
     slot = Slot(name="recurrence", text="every so often")
     slot.value.recurrence.rule = rule
+    return slot
+
+
+def read_as(language: str, words: str, now: datetime) -> Slot:
+    """A time as the understanding service reads it, with its other readings."""
+    values = value_tables.a_finder(language, now=now).read("DATETIME", tokenise(words))
+    slot = Slot(name="at", text=words)
+    slot.value.CopyFrom(to_message(values[0]))
+    slot.alternatives.extend(to_message(value) for value in values[1:])
     return slot
 
 
@@ -247,6 +261,53 @@ def test_of_two_readings_the_one_to_come_is_meant(ada: KeptAlarms) -> None:
     seven = moment(2026, 11, 20, 7)
     seven.alternatives.add().CopyFrom(moment(2026, 11, 20, 19).value)
     assert ada.say("set_alarm", seven) == "Alarm set: today at 7:00 PM."
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "seven | 21T07:00; four | 21T04:00; 7:30 | 21T07:30; tomorrow at five | 21T05:00; seven a m | 21T07:00;"
+               "7 pm | 20T19:00; seven in the evening | 20T19:00; 19:00 | 20T19:00; today at seven | 20T19:00;"
+               "three | 20T15:00; monday at seven | 23T07:00; twelve | 21T00:00"),
+        ("de", "sieben | 21T07:00; halb acht | 21T07:30; 7 uhr | 21T07:00; morgen um fünf | 21T05:00;"
+               "19 uhr | 20T19:00; heute abend um sieben | 20T19:00; neunzehn uhr | 20T19:00; drei | 20T15:00"),
+        ("es", "las siete | 21T07:00; las cinco y media | 21T05:30; las siete de la tarde | 20T19:00;"
+               "las diecinueve | 20T19:00; mañana a las siete | 21T07:00; las tres | 20T15:00"),
+        ("fr", "sept heures | 21T07:00; 7h | 21T07:00; sept heures du soir | 20T19:00; 19 heures | 20T19:00;"
+               "demain à cinq heures | 21T05:00; trois heures | 20T15:00"),
+        ("it", "le sette | 21T07:00; le sette e mezza | 21T07:30; sette di sera | 20T19:00; le diciannove | 20T19:00;"
+               "domani alle cinque | 21T05:00; le tre | 20T15:00"),
+    ],
+)  # fmt: skip
+def test_one_is_woken_in_the_morning(language: str, said: str) -> None:
+    afternoon = datetime(2026, 11, 20, 13, tzinfo=UTC)  # two o'clock in Berlin
+    for row in said.split(";"):
+        words, wanted = (part.strip() for part in row.split("|"))
+        ada = KeptAlarms(TIMERS, afternoon, locale=language)
+        ada.say("set_alarm", read_as(language, words, afternoon))
+        assert ada.due().astimezone(BERLIN).strftime("%dT%H:%M") == wanted, words
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["remind me at five to call", "erinnere mich um fünf", "recuérdame a las cinco", "rappelle-moi à cinq heures",
+     "ricordami alle cinque"],
+)  # fmt: skip
+def test_one_is_reminded_while_awake(text: str) -> None:
+    afternoon = datetime(2026, 11, 20, 13, tzinfo=UTC)
+    made = request("timers.set_alarm", read_as("en", "five", afternoon), now=afternoon, time_zone="Europe/Berlin")
+    made.interpretation.text = text
+    alarms = [event.alarm_change.alarm for event in execute(TIMERS, made) if event.HasField("alarm_change")]
+    assert [alarm.due_time.ToDatetime().hour for alarm in alarms] == [16]
+
+
+def test_what_repeats_without_a_time_does_not_ring_at_midnight(ada: KeptAlarms) -> None:
+    rule = every("FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR")
+    start = rule.value.recurrence.start
+    start.year, start.month, start.day = 2026, 11, 23
+    ada.say("set_alarm", rule)
+    assert ada.asked == "For what time?"
+    assert ada.alarms() == []
 
 
 def test_a_time_of_today_that_is_over_is_tomorrows(ada: KeptAlarms) -> None:

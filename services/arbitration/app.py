@@ -53,7 +53,9 @@ async def build(runtime: Runtime) -> Application:
             door.judge, door.fulfilments, door.explanations, door.claims
         ),
         "antiphon.arbitration.v1.TrafficService": TrafficServicer(door.traffic, door.channels.directory),
-        "antiphon.arbitration.v1.SkillRegistryService": SkillRegistryServicer(door.registrations, door.skills),
+        "antiphon.arbitration.v1.SkillRegistryService": SkillRegistryServicer(
+            door.registrations, door.skills, door.circuits
+        ),
     }
     return Application(servicers, describe, door.check, door.close)
 

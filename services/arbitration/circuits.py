@@ -51,6 +51,17 @@ class Circuits:
     policy: CircuitPolicy = field(default_factory=CircuitPolicy)
     _circuits: dict[tuple[str, Duty], _Circuit] = field(default_factory=lambda: defaultdict(_Circuit))
 
+    def state(self, skill_id: str) -> str:
+        """The worse of the skill's two: CLOSED, HALF_OPEN (the next call, or the one under way, is a trial) or OPEN."""
+        states = {self._state(skill_id, duty) for duty in Duty}
+        return next(state for state in ("OPEN", "HALF_OPEN", "CLOSED") if state in states)
+
+    def _state(self, skill_id: str, duty: Duty) -> str:
+        circuit = self._circuits.get((skill_id, duty))
+        if circuit is None or circuit.open_until is None:
+            return "CLOSED"
+        return "HALF_OPEN" if circuit.trying or _now() >= circuit.open_until else "OPEN"
+
     def ready(self, skill_id: str, duty: Duty) -> bool:
         """Whether a call would be allowed now. Takes nothing."""
         circuit = self._circuits.get((skill_id, duty))

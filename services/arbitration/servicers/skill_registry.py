@@ -8,6 +8,7 @@ from antiphon.arbitration.v1 import registry_pb2
 from antiphon.skill.v1 import manifest_pb2
 from services.arbitration.adapters.decisions import from_manifest
 from services.arbitration.adapters.skills import GrpcSkills
+from services.arbitration.circuits import Circuits
 from services.arbitration.manifests import Manifest, problems
 from services.arbitration.registrations import Registrations
 from services.arbitration.registry_of_skills import Overlap, RegisteredSkill
@@ -21,8 +22,9 @@ _ADMIN = "admin"
 class SkillRegistryServicer:
     """One per replica. Registering is for operators (scope `admin`) and makes this server call out to an address."""
 
-    def __init__(self, registrations: Registrations, skills: GrpcSkills) -> None:
+    def __init__(self, registrations: Registrations, skills: GrpcSkills, circuits: Circuits) -> None:
         self._registrations = registrations
+        self._circuits = circuits
         self._registry = registrations.registry
         self._skills = skills
 
@@ -108,7 +110,7 @@ class SkillRegistryServicer:
             manifest=manifest_pb2.SkillManifest.FromString(skill.manifest.wire),
             address=skill.endpoint,
             enabled=self._registry.is_enabled(tenant, skill.manifest.id),
-            circuit=registry_pb2.CIRCUIT_STATE_CLOSED,
+            circuit=registry_pb2.CircuitState.Value(f"CIRCUIT_STATE_{self._circuits.state(skill.manifest.id)}"),
         )
 
 

@@ -220,10 +220,12 @@ def test_circuits_open_rest_try_and_close() -> None:
         assert allows()
         circuits.failed("clock", Duty.EXECUTE)
         assert not allows()
+        assert (circuits.state("clock"), circuits.state("watch")) == ("OPEN", "CLOSED")
         assert circuits.allows("clock", Duty.ASK)  # another duty
         assert circuits.allows("watch", Duty.EXECUTE)
         await asyncio.sleep(5.0)
         assert circuits.ready("clock", Duty.EXECUTE)
+        assert circuits.state("clock") == "HALF_OPEN"
         assert allows()
         assert not allows()  # one trial at a time
         circuits.failed("clock", Duty.EXECUTE)
@@ -234,6 +236,7 @@ def test_circuits_open_rest_try_and_close() -> None:
         circuits.abandoned("clock", Duty.EXECUTE)
         assert allows()
         circuits.succeeded("clock", Duty.EXECUTE)
+        assert circuits.state("clock") == "CLOSED"
         assert allows()
         assert allows()
 

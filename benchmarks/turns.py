@@ -4,8 +4,9 @@
 
 Both figures come from one run on one platform: questions spoken by espeak-ng (synthetic) are asked in real time, one
 session at a time, and real recordings with pauses (audio/s2i in $ANTIPHON_DATA) are streamed in real time to count
-endpoints that came before the person had finished. The clock starts at the instant at which the last audible sample of
-the question was due, and stops when the first audible sample of the answer's own words arrives.
+endpoints that came before the person had finished. They are coffee orders, and the coffee bar is there to understand
+them: what was said may be a complete order before it is over. The clock starts at the instant at which the last audible
+sample of the question was due, and stops when the first audible sample of the answer's own words arrives.
 """
 
 from __future__ import annotations
@@ -17,19 +18,23 @@ import os
 import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 import numpy as np
 import soundfile
+from google.protobuf.duration_pb2 import Duration
 
 from antiphon.arbitration.v1 import assistant_pb2, assistant_pb2_grpc, decision_pb2
+from antiphon.client import SkillsClient
+from antiphon.skills import serve
 from antiphon.tts.v1 import synthesis_pb2, synthesis_pb2_grpc
 from antiphon.types.v1 import audio_pb2
 from services.registry import CAPABILITIES, DEFAULT_POOLS
 from services.runtime.deployment import RayPlatform
 from services.runtime.platform import PlatformSettings
+from skills.coffee_order.handler import CoffeeBar
 
 RATE_HZ = 16000
 CHUNK_S = 0.1
@@ -38,6 +43,8 @@ P50_LIMIT_S, P95_LIMIT_S, EARLY_LIMIT = 0.350, 0.500, 0.05
 AUDIBLE = 200
 """Sample value from which a sample counts as audible, about -44 dBFS."""
 AT_ONCE = 4
+UNDERSTOOD_S = 4.0
+"""After which a newly registered skill is understood and heard."""
 
 FORMAT = audio_pb2.AudioFormat(encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=RATE_HZ, channel_count=1)
 QUESTIONS = (
@@ -56,13 +63,22 @@ QUESTIONS = (
 )
 
 
+STAGES = ("endpoint", "final_transcript", "decision", "first_text", "first_audio", "first_audible")
+ORDERS = assistant_pb2.ConverseConfig(skill_ids=["coffee_order"])
+ORDERS.context.consent.third_party_skills = True
+
+
 @dataclass(frozen=True)
 class Asked:
-    """One question: seconds from the end of speech, or None where no answer was heard."""
+    """One question: seconds from the end of speech, or None where no answer was heard.
+
+    `stages` are the marks of the turn's ledger, seconds from the end of speech as the platform heard it.
+    """
 
     endpoint_s: float | None
     audible_s: float | None
     answered: bool
+    stages: dict[str, float] = field(default_factory=dict)
 
 
 def last_audible(samples: np.ndarray, threshold: int = AUDIBLE) -> float:
@@ -90,6 +106,7 @@ async def ask(stub: assistant_pb2_grpc.AssistantServiceStub, samples: np.ndarray
     call = stub.Converse(_requests(audio.astype("<i2").tobytes(), begun), timeout=60)
     endpoint = audible = None
     answered = False
+    stages: dict[str, float] = {}
     async for event in call:
         now = time.monotonic() - begun
         match event.WhichOneof("event"):
@@ -102,7 +119,15 @@ async def ask(stub: assistant_pb2_grpc.AssistantServiceStub, samples: np.ndarray
                     audible = now + float(loud[0]) / RATE_HZ - spoken_s
             case "decision":  # "I cannot help with that" also completes a turn: only a skill's answer counts
                 answered = event.decision.outcome == decision_pb2.DECISION_OUTCOME_EXECUTE
-    return Asked(endpoint, audible, answered)
+            case "latency":
+                spoken = seconds(event.latency.end_of_speech)
+                stages = {name: seconds(getattr(event.latency, name)) - spoken for name in STAGES}
+    return Asked(endpoint, audible, answered, stages)
+
+
+def seconds(duration: Duration) -> float:
+    """A duration of the ledger."""
+    return duration.seconds + duration.nanos * 1e-9
 
 
 async def cut_early(stub: assistant_pb2_grpc.AssistantServiceStub, samples: np.ndarray) -> bool | None:
@@ -110,7 +135,7 @@ async def cut_early(stub: assistant_pb2_grpc.AssistantServiceStub, samples: np.n
     end_s = LEAD_S + end_of_recorded_speech(samples)
     audio = np.concatenate([np.zeros(int(LEAD_S * RATE_HZ)), samples, np.zeros(int(TAIL_S * RATE_HZ))])
     begun = time.monotonic()
-    call = stub.Converse(_requests(audio.astype("<i2").tobytes(), begun), timeout=120)
+    call = stub.Converse(_requests(audio.astype("<i2").tobytes(), begun, ORDERS), timeout=120)
     verdict = None
     async for event in call:
         if event.WhichOneof("event") == "endpoint" and not event.endpoint.is_eager and verdict is None:
@@ -119,8 +144,11 @@ async def cut_early(stub: assistant_pb2_grpc.AssistantServiceStub, samples: np.n
     return verdict
 
 
-async def _requests(audio: bytes, begun: float) -> AsyncIterator[assistant_pb2.ConverseRequest]:
+async def _requests(
+    audio: bytes, begun: float, more: assistant_pb2.ConverseConfig | None = None
+) -> AsyncIterator[assistant_pb2.ConverseRequest]:
     config = assistant_pb2.ConverseConfig(input_format=FORMAT, output_format=FORMAT, language_codes=["en"])
+    config.MergeFrom(more or assistant_pb2.ConverseConfig())
     yield assistant_pb2.ConverseRequest(config=config)
     step = int(RATE_HZ * CHUNK_S) * 2
     for number, start in enumerate(range(0, len(audio), step)):
@@ -149,6 +177,19 @@ def recordings(count: int) -> list[np.ndarray]:
     return found
 
 
+async def coffee_bar(target: str) -> grpc.aio.Server:
+    """The skill that the recordings speak to, registered and known to understanding."""
+    server, port = await serve([CoffeeBar()])
+    async with SkillsClient(target) as client:
+        await client.register(f"127.0.0.1:{port}")
+    await asyncio.sleep(UNDERSTOOD_S)
+    return server
+
+
+def _median(values: list[float]) -> float:
+    return statistics.median(values) if values else float("nan")
+
+
 async def measure(target: str, questions: int, real: int) -> dict[str, float]:
     """All figures of one run."""
     async with grpc.aio.insecure_channel(target) as channel:
@@ -160,6 +201,7 @@ async def measure(target: str, questions: int, real: int) -> dict[str, float]:
             asked.append(await ask(stub, spoken[number % len(spoken)]))
             print(f"\rquestions {number + 1}/{questions}", end="", flush=True)
         print()
+        server = await coffee_bar(target)
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def one(samples: np.ndarray) -> bool | None:
@@ -167,6 +209,7 @@ async def measure(target: str, questions: int, real: int) -> dict[str, float]:
                 return await cut_early(stub, samples)
 
         verdicts = await asyncio.gather(*(one(samples) for samples in recordings(real)))
+        await server.stop(0)
     heard = sorted(a.audible_s for a in asked if a.audible_s is not None)
     ends = sorted(a.endpoint_s for a in asked if a.endpoint_s is not None)
     judged = [v for v in verdicts if v is not None]
@@ -175,6 +218,7 @@ async def measure(target: str, questions: int, real: int) -> dict[str, float]:
         "answered": sum(a.answered for a in asked),
         "audible_p50_s": statistics.median(heard) if heard else float("nan"),
         "audible_p95_s": heard[min(len(heard) - 1, int(0.95 * len(heard)))] if heard else float("nan"),
+        **{f"stage_{name}_p50_s": _median([a.stages[name] for a in asked if a.stages]) for name in STAGES},
         "endpoint_p50_s": statistics.median(ends) if ends else float("nan"),
         "recordings": len(judged),
         "early_cuts": sum(judged),
@@ -191,6 +235,8 @@ def report(found: dict[str, float]) -> None:
     )
     print(f"{found['answered']:.0f} of {found['questions']:.0f} synthetic questions answered by a skill; ", end="")
     print(f"endpoint p50 {found['endpoint_p50_s']:.3f} s; {found['recordings']:.0f} real recordings")
+    stages = ", ".join(f"{name.replace('_', ' ')} {found[f'stage_{name}_p50_s'] * 1000:.0f}" for name in STAGES)
+    print(f"ms from the end of speech as it was heard, p50 of each stage: {stages}")
     for name, value, limit, unit in rows:
         verdict = "PASS" if value <= limit else "MISS"
         print(f"{name:38} {value:7.3f}{unit:2} limit {limit:.3f}  ratio {value / limit:5.2f}  {verdict}")

@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 from antiphon.skill.v1 import manifest_pb2, skill_pb2
 from antiphon.skills import values
 from antiphon.skills.storage import PASSING, Json, Shelf, UserStorage
-from antiphon.skills.values import zone as zone
 from antiphon.types.v1 import alarm_pb2, answer_pb2, context_pb2, understanding_pb2, value_pb2
 
 R = TypeVar("R")
@@ -191,7 +190,7 @@ class Turn:
     @property
     def time_zone(self) -> ZoneInfo | None:
         """The user's time zone, or None when the client did not say or said something unknown."""
-        return zone(self.context.session.time_zone)
+        return values.zone(self.context.session.time_zone)
 
     # --- what a skill yields ---------------------------------------------------------------------------------------
     def say(self, text: str) -> Event:
@@ -233,6 +232,28 @@ class Turn:
     def focus(self, name: str, value: value_pb2.Value, text: str = "") -> understanding_pb2.Slot:
         """A slot for `changed` or `keep` to leave in focus: later turns may take it over."""
         return understanding_pb2.Slot(name=name, value=value, text=text, source_turn_id=self.context.turn_id)
+
+    def effect(
+        self, kind: str, effect_id: str = "", *, lasting: bool = False, description: str = "", undo_token: str = ""
+    ) -> skill_pb2.Effect:
+        """Something that was changed in the world, for `changed`.
+
+        Args:
+            kind: UPPER_SNAKE ("ITEM_ADDED").
+            effect_id: what was changed, or what is to be named to undo it; else the kind and the turn's key.
+            lasting: it cannot be undone.
+            undo_token: whatever the skill needs to undo it.
+        """
+        side = manifest_pb2.SIDE_EFFECT_IRREVERSIBLE if lasting else manifest_pb2.SIDE_EFFECT_REVERSIBLE
+        effect = skill_pb2.Effect(
+            effect_id=(effect_id or f"{kind}-{self.idempotency_key}")[:128],
+            kind=kind,
+            side_effect=side,
+            description=description,
+            undo_token=undo_token,
+        )
+        effect.effect_time.FromDatetime(self.now)
+        return effect
 
     def changed(
         self,

@@ -32,6 +32,12 @@ def plain(text: str, longest: int) -> str:
     return " ".join(kept.split())[:longest].rstrip()
 
 
+def folded(text: str) -> str:
+    """Lower case without accents, for comparing: `Crème brûlée` is `creme brulee`."""
+    parts = unicodedata.normalize("NFD", text.casefold())
+    return "".join(char for char in parts if not unicodedata.combining(char))
+
+
 def to_number(value: value_pb2.Value | None) -> Decimal | None:
     """A whole or a decimal number."""
     kind = value.WhichOneof("kind") if value is not None else None

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from babel import Locale, UnknownLocaleError
-from babel.numbers import format_decimal
-
+from antiphon.skills.spoken import FALLBACK, spoken_number
 from skills.calculator.arithmetic import Problem, Result
-
-FALLBACK: Final = "en"
 
 SPOKEN_DIGITS: Final = 6
 """Decimal places that are said; more are a burden to the ear."""
@@ -117,7 +113,7 @@ def sentence(result: Result, tag: str, language: str) -> str:
     else:
         shown = value.quantize(_SMALL) if value.as_tuple().exponent < -SPOKEN_DIGITS else value  # type: ignore[operator]
         rounded = shown != value
-        number = _decimal(shown, tag)
+        number = spoken_number(shown, tag)
     if result.value < 0:
         number = f"{said.minus} {number}"
     return (said.result if result.exact and not rounded else said.about).format(number=number)
@@ -128,19 +124,4 @@ def _scientific(value: Decimal, tag: str, said: Words) -> tuple[str, bool]:
     mantissa = value.scaleb(-exponent)
     shown = mantissa.quantize(Decimal("0.001"))
     power = str(abs(exponent)) if exponent >= 0 else f"{said.minus} {abs(exponent)}"
-    return said.scientific.format(mantissa=_decimal(shown, tag), exponent=power), shown != mantissa
-
-
-def _decimal(value: Decimal, tag: str) -> str:
-    """With the locale's separators, and ordinary spaces: CLDR's narrow ones are for print."""
-    text = format_decimal(value, format="#,##0.######", locale=_locale(tag))
-    return text.replace("\u202f", " ").replace("\u00a0", " ")
-
-
-def _locale(tag: str) -> Locale:
-    for attempt in (tag.replace("-", "_"), tag.replace("_", "-").partition("-")[0]):
-        try:
-            return Locale.parse(attempt)
-        except (UnknownLocaleError, ValueError):
-            continue
-    return Locale(FALLBACK)
+    return said.scientific.format(mantissa=spoken_number(shown, tag), exponent=power), shown != mantissa

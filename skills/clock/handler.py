@@ -12,8 +12,9 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 
 from antiphon.skills import Answerable, Event, Skill, Turn, load_manifest
-from antiphon.skills.skill import zone
-from skills.clock.words import Words, is_country, spoken_date, spoken_time, spoken_weekday, words
+from antiphon.skills.spoken import spoken_date, spoken_time
+from antiphon.skills.values import to_date, zone
+from skills.clock.words import Words, is_country, words
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _date(turn: Turn, where: Where, today: date, day: date, said: Words) -> str:
         return said.tomorrow.format(date=full)
     if day == today - timedelta(days=1):
         return said.yesterday.format(date=full)
-    short, weekday = spoken_date(day, turn.locale, weekday=False), spoken_weekday(day, turn.locale)
+    short, weekday = spoken_date(day, turn.locale, "long"), spoken_date(day, turn.locale, "EEEE")
     return (said.future if day > today else said.past).format(date=short, weekday=weekday)
 
 
@@ -107,17 +108,7 @@ def _now(turn: Turn, where: Where) -> datetime:
 
 def _day(turn: Turn, now: datetime) -> date | None:
     """The day that was asked about; None when it cannot be told."""
-    slot = turn.slot("day")
-    if slot is None:
-        return now.date()
-    kind = slot.value.WhichOneof("kind")
-    said = slot.value.date if kind == "date" else slot.value.datetime if kind == "datetime" else None
-    if said is None:
-        return None
-    try:
-        return date(said.year or now.year, said.month or now.month, said.day or now.day)
-    except ValueError:  # the thirtieth of February
-        return None
+    return now.date() if turn.slot("day") is None else to_date(turn.value("day"), now.date())
 
 
 CLOCK = Clock()

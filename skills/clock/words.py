@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
 from typing import Final
 
-from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time
-
-FALLBACK: Final = "en"
+from antiphon.skills.spoken import FALLBACK, locale_of
 
 
 @dataclass(frozen=True)
@@ -124,36 +120,6 @@ def words(language: str) -> Words:
     return WORDS.get(language, WORDS[FALLBACK])
 
 
-def spoken_time(moment: datetime, tag: str) -> str:
-    """The time of day as one says it: `5:30 PM`, `17:30`."""
-    return _plain(format_time(time(moment.hour, moment.minute), "short", locale=_locale(tag)))
-
-
-def spoken_date(day: date, tag: str, *, weekday: bool = True) -> str:
-    """The date in words: `Friday, November 20, 2026`."""
-    return _plain(format_date(day, "full" if weekday else "long", locale=_locale(tag)))
-
-
-def spoken_weekday(day: date, tag: str) -> str:
-    """The day of the week: `Friday`."""
-    return _plain(format_date(day, "EEEE", locale=_locale(tag)))
-
-
 def is_country(name: str, region: str, tag: str) -> bool:
     """Whether the name is that of the region itself, not of something in it."""
-    return str(_locale(tag).territories.get(region, "")).casefold() == name.casefold()
-
-
-def _locale(tag: str) -> Locale:
-    """CLDR's data for a tag; of its language, then English, where there is none."""
-    for attempt in (tag.replace("-", "_"), tag.replace("_", "-").partition("-")[0]):
-        try:
-            return Locale.parse(attempt)
-        except (UnknownLocaleError, ValueError):
-            continue
-    return Locale(FALLBACK)
-
-
-def _plain(text: str) -> str:
-    """With ordinary spaces: CLDR's narrow ones are for print."""
-    return text.replace("\u202f", " ").replace("\u00a0", " ")
+    return str(locale_of(tag).territories.get(region, "")).casefold() == name.casefold()

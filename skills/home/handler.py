@@ -264,15 +264,9 @@ def _effects(turn: Turn, changes: list[Change], text: str) -> list[skill_pb2.Eff
     if not changes:
         return []
     before = [[change.entity_id, change.name, change.before] for change in changes]
-    effect = skill_pb2.Effect(
-        effect_id=f"{changes[0].entity_id}.{turn.idempotency_key}"[:128],
-        kind="DEVICE_SET",
-        side_effect=manifest_pb2.SIDE_EFFECT_REVERSIBLE,
-        description=text,
-        undo_token=base64.urlsafe_b64encode(json.dumps(before).encode()).decode(),
-    )
-    effect.effect_time.FromDatetime(turn.now)
-    return [effect]
+    undo = base64.urlsafe_b64encode(json.dumps(before).encode()).decode()
+    name = f"{changes[0].entity_id}.{turn.idempotency_key}"
+    return [turn.effect("DEVICE_SET", name, description=text, undo_token=undo)]
 
 
 HOME = Home()

@@ -14,12 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from babel import Locale, UnknownLocaleError
-from babel.numbers import format_decimal
 
+from antiphon.skills.spoken import FALLBACK, capital, spoken_number
 from skills.home.household import COOLEST, EVERYWHERE, ROOMS, WARMEST, Household, Meant, Problem
-
-FALLBACK: Final = "en"
 
 _FAHRENHEIT: Final = frozenset({"US", "LR", "BS", "KY", "PW"})
 _LEVELS: Final = frozenset({"set_brightness", "brighten", "dim"})
@@ -66,7 +63,7 @@ class Phrasing:
     """Sentences in one language for one region."""
 
     words: Words
-    locale: Locale
+    tag: str
     fahrenheit: bool
 
     @property
@@ -128,7 +125,7 @@ class Phrasing:
         place = "" if alone or not what.room else f" {self.words.rooms_of[what.room]}"
         if what.room == EVERYWHERE and what.device in ("all_lights", "everything"):
             place = ""
-        return _capital(template.format(subject=noun.text, place=place, verb=verb, state=setting))
+        return capital(template.format(subject=noun.text, place=place, verb=verb, state=setting))
 
     def _setting(self, what: Meant, settings: Mapping[str, Any], *, levels: bool, intent: str) -> tuple[str, str]:
         """Which verb, and what it is set to."""
@@ -170,7 +167,7 @@ class Phrasing:
 
     def _temperature(self, celsius: Decimal) -> str:
         shown = round(celsius * 9 / 5 + 32) if self.fahrenheit else celsius
-        return str(format_decimal(shown, format="0.#", locale=self.locale))
+        return spoken_number(Decimal(shown), self.tag)
 
 
 def phrasing(tag: str, region: str = "") -> Phrasing:
@@ -178,7 +175,7 @@ def phrasing(tag: str, region: str = "") -> Phrasing:
     language = tag.replace("_", "-").partition("-")[0].lower()
     said = _all_words()
     territory = region.partition("-")[0].upper() or tag.replace("_", "-").rpartition("-")[2]
-    return Phrasing(said.get(language, said[FALLBACK]), _locale(tag), territory in _FAHRENHEIT)
+    return Phrasing(said.get(language, said[FALLBACK]), tag, territory in _FAHRENHEIT)
 
 
 @cache
@@ -190,17 +187,3 @@ def _all_words() -> Mapping[str, Words]:
 def _read(fields: Mapping[str, Any]) -> Words:
     nouns = {name: Noun(*noun) for name, noun in fields["devices"].items()}
     return Words(**{"percent_vowel": fields["percent"], **fields, "devices": nouns})
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _locale(tag: str) -> Locale:
-    """CLDR's data for a tag; of its language, then English, where there is none."""
-    for attempt in (tag.replace("-", "_"), tag.replace("_", "-").partition("-")[0]):
-        try:
-            return Locale.parse(attempt)
-        except (UnknownLocaleError, ValueError):
-            continue
-    return Locale(FALLBACK)

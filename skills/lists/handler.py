@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from antiphon.skill.v1 import manifest_pb2, skill_pb2
 from antiphon.skills import Event, Shelf, Skill, StorageError, StorageProblem, Turn, load_manifest
+from antiphon.skills.spoken import capital, spoken_list
 from skills.lists import kept
 from skills.lists.items import found, things
 from skills.lists.kept import Which
-from skills.lists.words import Words, spoken_list, words
+from skills.lists.words import Words, words
 
 DEFAULT: Final = "shopping"
 MAX_NAME: Final = 60
@@ -77,7 +77,7 @@ class _Answer:
         if made["added"]:
             told.append(said.added.format(list=name, items=self._spoken(made["added"])))
         if made["known"]:
-            told.append(said.known.format(items=_capital(self._spoken(made["known"]))))
+            told.append(said.known.format(items=capital(self._spoken(made["known"]))))
         if made["full"]:
             told.append(said.full.format(list=name))
         if not made["added"] and made["full"]:
@@ -95,7 +95,7 @@ class _Answer:
         if not made["removed"]:
             name = self._called(which.key, which.name) if which else ""
             text = said.not_there.format(list=name, item=missing) if which else said.nowhere.format(item=missing)
-            return [turn.say(_capital(text)), turn.decline("NOT_ON_THE_LIST")]
+            return [turn.say(capital(text)), turn.decline("NOT_ON_THE_LIST")]
         name = self._called(made["list"], made["name"])
         told = [said.removed.format(list=name, items=self._spoken(made["removed"]))]
         if missing:
@@ -174,7 +174,7 @@ class _Answer:
             return [turn.say(said.no_such_note)]
         if turn.entity("scope") == "last" or len(notes) == 1:
             return [turn.say(said.one_note.format(text=notes[0].rstrip(".")))]
-        told = ". ".join(_capital(_cut(note, 300).rstrip(".")) for note in notes[:READ_NOTES])
+        told = ". ".join(capital(_cut(note, 300).rstrip(".")) for note in notes[:READ_NOTES])
         text = said.many_notes.format(count=len(notes), text=told)
         if len(notes) > READ_NOTES:
             text += " " + said.more.format(count=len(notes) - READ_NOTES)
@@ -224,18 +224,14 @@ class _Answer:
 
     # --- how it is said --------------------------------------------------------------------------------------------
     def _called(self, key: str, name: str) -> str:
-        return self.said.names.get(key) or self.said.named.format(list=_capital(name or key.removeprefix("own ")))
+        return self.said.names.get(key) or self.said.named.format(list=capital(name or key.removeprefix("own ")))
 
     def _spoken(self, parts: Sequence[str]) -> str:
         return spoken_list([_cut(part) for part in parts], self.turn.locale)
 
     def _changed(self, kind: str, *, undone: bool = True) -> Event:
-        if not kind:
-            return self.turn.changed()
-        side = manifest_pb2.SIDE_EFFECT_REVERSIBLE if undone else manifest_pb2.SIDE_EFFECT_IRREVERSIBLE
-        effect = skill_pb2.Effect(effect_id=f"{kind}-{self.turn.idempotency_key}", kind=kind, side_effect=side)
-        effect.effect_time.FromDatetime(self.turn.now)
-        return self.turn.changed(effect)
+        effects = [self.turn.effect(kind, lasting=not undone)] if kind else []
+        return self.turn.changed(*effects)
 
 
 def _only(all_lists: Sequence[tuple[str, str, int]], *, alone: bool = False) -> Which | None:
@@ -249,10 +245,6 @@ def _only(all_lists: Sequence[tuple[str, str, int]], *, alone: bool = False) -> 
 
 def _cut(text: str, longest: int = MAX_READ) -> str:
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 LISTS = Lists()

@@ -7,11 +7,10 @@ mum and dad"), and so does what is longer than a few words.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from antiphon.skills.values import plain
+from antiphon.skills.values import folded, plain
 
 MAX_ITEM: Final = 300
 """Characters of one thing."""
@@ -63,9 +62,7 @@ def things(text: str, language: str, *, whole: bool = False) -> Sequence[str]:
 def key(thing: str, language: str) -> str:
     """What makes two things the same: their words without articles, accents and case."""
     bare = _ARTICLES.get(language, _ARTICLES["en"]).sub("", thing.casefold().replace("’", "'"), count=1)
-    parts = unicodedata.normalize("NFD", bare)
-    folded = "".join(char for char in parts if not unicodedata.combining(char))
-    return " ".join(_WORD.findall(folded)) or bare.strip()
+    return " ".join(_WORD.findall(folded(bare))) or bare.strip()
 
 
 def found(asked: str, kept: Sequence[str], language: str, *, sure: bool = False) -> Sequence[str]:

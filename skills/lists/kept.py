@@ -6,12 +6,12 @@ repeat of the turn.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from antiphon.skills import Json, Shelf
+from antiphon.skills.values import folded
 from skills.lists.items import found, key
 
 MAX_ITEMS: Final = 1_000
@@ -35,9 +35,7 @@ class Which:
 
 def of_name(name: str) -> str:
     """The key of a list that a user has named."""
-    parts = unicodedata.normalize("NFD", name.casefold())
-    folded = "".join(char for char in parts if not unicodedata.combining(char))
-    return " ".join("".join(char if char.isalnum() else " " for char in folded).split())[:100]
+    return " ".join("".join(char if char.isalnum() else " " for char in folded(name)).split())[:100]
 
 
 def lists(shelf: Shelf) -> list[tuple[str, str, int]]:

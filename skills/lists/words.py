@@ -5,14 +5,11 @@ Names of lists stand before a colon, so that whatever a user called one fits the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from babel import Locale, UnknownLocaleError
-from babel.lists import format_list
-
-FALLBACK: Final = "en"
+from antiphon.skills.spoken import FALLBACK
 
 
 @dataclass(frozen=True)
@@ -289,18 +286,3 @@ WORDS: Final[Mapping[str, Words]] = {
 def words(language: str) -> Words:
     """The sentences of a language; English for one the manifest does not list."""
     return WORDS.get(language, WORDS[FALLBACK])
-
-
-def spoken_list(parts: Sequence[str], tag: str) -> str:
-    """`one, two, and three`."""
-    return str(format_list(list(parts), locale=_locale(tag)))
-
-
-def _locale(tag: str) -> Locale:
-    """CLDR's data for a tag; of its language, then English, where there is none."""
-    for attempt in (tag.replace("-", "_"), tag.replace("_", "-").partition("-")[0]):
-        try:
-            return Locale.parse(attempt)
-        except (UnknownLocaleError, ValueError):
-            continue
-    return Locale(FALLBACK)

@@ -14,8 +14,7 @@ from typing import Final
 import yaml
 
 from antiphon.skills import Answerable, Event, Skill, Turn, load_manifest
-
-FALLBACK: Final = "en"
+from antiphon.skills.spoken import FALLBACK, capital
 
 REASON: Final = "NOT_YET"
 
@@ -61,7 +60,7 @@ class NotYet(Skill):
         abilities = [words.can[ability] for ability in self.instead[intent]]
         template = words.two if len(abilities) > 1 else words.one
         text = template.format(cannot=words.cannot[intent], first=abilities[0], second=abilities[-1])
-        return text[:1].upper() + text[1:]
+        return capital(text)
 
 
 NOTYET = NotYet()

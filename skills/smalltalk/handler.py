@@ -14,8 +14,7 @@ from typing import Final
 import yaml
 
 from antiphon.skills import Event, Skill, Turn, load_manifest
-
-FALLBACK: Final = "en"
+from antiphon.skills.spoken import FALLBACK
 
 RECENT: Final = 16
 """Answers of a session that are not given again while there are others: their numbers are the skill's state."""

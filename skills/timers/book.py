@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from antiphon.skills import Turn
+from antiphon.skills.values import folded
 from antiphon.types.v1 import alarm_pb2
 from skills.timers import schedule
 
@@ -99,6 +99,4 @@ def named(found: Sequence[alarm_pb2.Alarm], label: str) -> Sequence[alarm_pb2.Al
 
 def _key(label: str) -> frozenset[str]:
     """The words that matter, without accents."""
-    parts = unicodedata.normalize("NFD", label.casefold())
-    folded = "".join(char for char in parts if not unicodedata.combining(char))
-    return frozenset(_WORD.findall(folded)) - _FILLERS
+    return frozenset(_WORD.findall(folded(label))) - _FILLERS

@@ -12,12 +12,12 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Final
 
-from antiphon.skill.v1 import manifest_pb2, skill_pb2
 from antiphon.skills import Answerable, Event, Skill, Turn, load_manifest
+from antiphon.skills.spoken import capital, spoken_length, spoken_list
 from antiphon.types.v1 import alarm_pb2, answer_pb2
 from skills.timers import schedule
 from skills.timers.book import Book, due, length_of, name, named
-from skills.timers.words import Words, spoken_days, spoken_left, spoken_length, spoken_list, spoken_when, words
+from skills.timers.words import Words, spoken_days, spoken_left, spoken_when, words
 
 MAX_KEPT: Final = 50
 """Timers and alarms of one user; the platform keeps a hundred of all skills."""
@@ -74,7 +74,7 @@ def _set_timer(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
     )
     alarm.due_time.FromDatetime(turn.now + length)
     template = said.timer_set_label if label else said.timer_set
-    text = template.format(length=spoken_length(length, turn.locale), label=_capital(label))
+    text = template.format(length=spoken_length(length, turn.locale), label=capital(label))
     return [turn.say(text), turn.set_alarm(alarm), _done(turn, "TIMER_SET", alarm.alarm_id)]
 
 
@@ -100,7 +100,7 @@ def _left(turn: Turn, timer: alarm_pb2.Alarm, said: Words, *, alone: bool) -> st
         return said.colon.format(label=label, text=ended) + "."
     spoken = spoken_left(left, turn.locale, said)
     if alone and not timer.label:
-        return _capital(said.left.format(length=spoken))
+        return capital(said.left.format(length=spoken))
     return said.left_label.format(label=label, length=spoken)
 
 
@@ -149,8 +149,8 @@ def _list_alarms(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
     if len(told) == 1 and not found[0].label and not found[0].ringing and due(found[0]) > turn.now:
         return [turn.say(said.alarm_at.format(when=told[0]) + (said.universal if turn.time_zone is None else ""))]
     if len(told) > 1:
-        told[0] = f"{said.several_alarms.format(count=len(told))} {_capital(told[0])}"
-    text = ". ".join(_capital(one) for one in told) + "."
+        told[0] = f"{said.several_alarms.format(count=len(told))} {capital(told[0])}"
+    text = ". ".join(capital(one) for one in told) + "."
     return [turn.say(text + (said.universal if turn.time_zone is None else ""))]
 
 
@@ -178,7 +178,7 @@ def _cancel(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
     if len(found) > 1 and not _all(turn):
         ask = said.which_timer if timers else said.which_alarm
         names = spoken_list([_short(turn, alarm, said) for alarm in found], turn.locale)
-        return [turn.ask(ask.format(list=_capital(names)), "label" if timers else "at")]
+        return [turn.ask(ask.format(list=capital(names)), "label" if timers else "at")]
     many = said.timers_cancelled if timers else said.alarms_cancelled
     text = (said.timer_cancelled if timers else said.alarm_cancelled) if len(found) == 1 else ""
     kind = "TIMER_CANCELLED" if timers else "ALARM_CANCELLED"
@@ -186,7 +186,7 @@ def _cancel(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
         turn.say(text or many.format(count=len(found))),
         *(turn.delete_alarm(alarm.alarm_id) for alarm in found),
         *(_silence(turn, alarm) for alarm in found if alarm.ringing),
-        turn.changed(*(_effect(turn, kind, alarm.alarm_id) for alarm in found)),
+        turn.changed(*(turn.effect(kind, alarm.alarm_id) for alarm in found)),
     ]
 
 
@@ -220,7 +220,7 @@ def _stop(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
         turn.say(said.stopped),
         *(_ended(turn, alarm) for alarm in book.ringing),
         *(_silence(turn, alarm) for alarm in book.ringing),
-        turn.changed(*(_effect(turn, "RINGING_STOPPED", alarm.alarm_id) for alarm in book.ringing)),
+        turn.changed(*(turn.effect("RINGING_STOPPED", alarm.alarm_id) for alarm in book.ringing)),
     ]
 
 
@@ -247,7 +247,7 @@ def _snooze(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
         turn.say(said.snoozed.format(length=spoken_length(length, turn.locale))),
         *changes,
         *(_silence(turn, alarm) for alarm in book.ringing),
-        turn.changed(*(_effect(turn, "SNOOZED", alarm.alarm_id) for alarm in book.ringing)),
+        turn.changed(*(turn.effect("SNOOZED", alarm.alarm_id) for alarm in book.ringing)),
     ]
 
 
@@ -265,14 +265,8 @@ def _name(turn: Turn, beginning: str) -> str:
     return f"{beginning}-{hashlib.sha256(turn.idempotency_key.encode()).hexdigest()[:32]}"
 
 
-def _effect(turn: Turn, kind: str, alarm_id: str) -> skill_pb2.Effect:
-    effect = skill_pb2.Effect(effect_id=alarm_id, kind=kind, side_effect=manifest_pb2.SIDE_EFFECT_REVERSIBLE)
-    effect.effect_time.FromDatetime(turn.now)
-    return effect
-
-
 def _done(turn: Turn, kind: str, alarm_id: str) -> Event:
-    return turn.changed(_effect(turn, kind, alarm_id))
+    return turn.changed(turn.effect(kind, alarm_id))
 
 
 def _declined(turn: Turn, text: str, reason: str) -> Sequence[Event]:
@@ -282,7 +276,7 @@ def _declined(turn: Turn, text: str, reason: str) -> Sequence[Event]:
 def _called(turn: Turn, timer: alarm_pb2.Alarm, said: Words) -> str:
     """Its label, else the length it was set for."""
     if timer.label:
-        return _capital(timer.label)
+        return capital(timer.label)
     length = length_of(timer)
     return f"{said.unnamed}, {spoken_length(length, turn.locale)}" if length is not None else said.unnamed
 
@@ -293,10 +287,6 @@ def _short(turn: Turn, alarm: alarm_pb2.Alarm, said: Words) -> str:
         return alarm.label or (spoken_length(length, turn.locale) if length is not None else said.unnamed)
     local = turn.time_zone or UTC
     return alarm.label or spoken_when(due(alarm).astimezone(local), turn.now.astimezone(local), turn.locale, said)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 TIMERS = Timers()

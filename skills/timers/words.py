@@ -6,19 +6,13 @@ the user called a timer fits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time
-from babel.lists import format_list
-from babel.units import format_unit
-
+from antiphon.skills.spoken import FALLBACK, locale_of, spoken_date, spoken_length, spoken_list, spoken_time
 from skills.timers.schedule import WEEKDAYS, days_of
-
-FALLBACK: Final = "en"
 
 
 @dataclass(frozen=True)
@@ -310,19 +304,6 @@ def words(language: str) -> Words:
     return WORDS.get(language, WORDS[FALLBACK])
 
 
-def spoken_length(length: timedelta, tag: str) -> str:
-    """Exactly, in days, hours, minutes and seconds: `1 hour and 30 minutes`."""
-    seconds = max(0, round(length.total_seconds()))
-    parts = []
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(str(format_unit(count, f"duration-{unit}", length="long", locale=_locale(tag))))
-    if not parts:
-        parts.append(str(format_unit(0, "duration-second", length="long", locale=_locale(tag))))
-    return spoken_list(parts, tag)
-
-
 def spoken_left(length: timedelta, tag: str, said: Words) -> str:
     """As one says what is left: `about 4 minutes`, `1 minute and 20 seconds`."""
     seconds = max(0, round(length.total_seconds()))
@@ -336,15 +317,14 @@ def spoken_left(length: timedelta, tag: str, said: Words) -> str:
 
 def spoken_when(moment: datetime, now: datetime, tag: str, said: Words) -> str:
     """`tomorrow at 7:00 AM`; `now` in the same zone."""
-    clock = _plain(format_time(moment.time(), "short", locale=_locale(tag)))
     ahead = (moment.date() - now.date()).days
     template = said.today if ahead == 0 else said.tomorrow if ahead == 1 else said.on_weekday
     if not 0 <= ahead < 7:
         template = said.on_date
     text = template.format(
-        time=clock,
-        weekday=_plain(format_date(moment, "EEEE", locale=_locale(tag))),
-        date=_plain(format_date(moment, "d MMMM" if _locale(tag).language != "en" else "MMMM d", locale=_locale(tag))),
+        time=spoken_time(moment, tag),
+        weekday=spoken_date(moment, tag, "EEEE"),
+        date=spoken_date(moment, tag, "MMMM d" if locale_of(tag).language == "en" else "d MMMM"),
     )
     wrong, _, right = said.at_one.partition("|")
     return text.replace(wrong, right) if wrong else text
@@ -363,25 +343,5 @@ def spoken_days(rule: str, tag: str, said: Words) -> str:
         return said.weekends
     if not days:
         return said.repeating
-    names = _locale(tag).days["format"]["wide"]
+    names = locale_of(tag).days["format"]["wide"]
     return said.weekly.format(list=spoken_list([names[WEEKDAYS.index(day)] for day in days], tag))
-
-
-def spoken_list(parts: Sequence[str], tag: str) -> str:
-    """`one, two, and three`."""
-    return _plain(str(format_list(list(parts), locale=_locale(tag))))
-
-
-def _locale(tag: str) -> Locale:
-    """CLDR's data for a tag; of its language, then English, where there is none."""
-    for attempt in (tag.replace("-", "_"), tag.replace("_", "-").partition("-")[0]):
-        try:
-            return Locale.parse(attempt)
-        except (UnknownLocaleError, ValueError):
-            continue
-    return Locale(FALLBACK)
-
-
-def _plain(text: str) -> str:
-    """With ordinary spaces: CLDR's narrow ones are for print."""
-    return text.replace("\u202f", " ").replace("\u00a0", " ")

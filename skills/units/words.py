@@ -12,13 +12,9 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Final
 
-from babel import Locale, UnknownLocaleError
-from babel.numbers import format_decimal
-
 from antiphon.skill.v1 import manifest_pb2
+from antiphon.skills.spoken import FALLBACK, capital, locale_of, spoken_number
 from skills.units.measures import MEASURES, Kind, Problem
-
-FALLBACK: Final = "en"
 
 _LARGE: Final = Decimal(10) ** 15
 _SMALL: Final = Decimal(10) ** -6
@@ -194,19 +190,19 @@ def words(language: str) -> Words:
 
 def conversion(value: Decimal, source: str, result: Fraction, target: str, names: Names, tag: str) -> str:
     """The result as one says it: "5 miles are about 8.05 kilometres"."""
-    locale, language = _locale(tag), _language(tag)
+    language = _language(tag)
     say = words(language)
     shown = _rounded(result, MEASURES[target].kind)
-    said = _named(value, source, names, language, locale, say)
-    found = _named(shown, target, names, language, locale, say)
+    said = _named(value, source, names, tag)
+    found = _named(shown, target, names, tag)
     if Fraction(shown) != result:
         found = f"{say.about} {found}"
-    single = locale.plural_form(abs(value)) == "one" or (
+    single = locale_of(tag).plural_form(abs(value)) == "one" or (
         language == "en" and MEASURES[source].kind is Kind.TEMPERATURE  # "20 degrees Celsius is ..."
     )
     if value == 1:
         said = _one(names.name(source, language, plural=False), say)
-    return _capital((say.one if single else say.many).format(said=said, result=found))
+    return capital((say.one if single else say.many).format(said=said, result=found))
 
 
 def refusal(problem: Problem, told: tuple[str, str], names: Names, tag: str) -> str:
@@ -218,7 +214,7 @@ def refusal(problem: Problem, told: tuple[str, str], names: Names, tag: str) -> 
     if not all(told):
         return say.different
     one, other = (names.name(code, language, plural=True) for code in told)
-    return _capital(say.problems[problem].format(one=one, other=other))
+    return capital(say.problems[problem].format(one=one, other=other))
 
 
 def _rounded(result: Fraction, kind: Kind) -> Decimal:
@@ -244,27 +240,22 @@ def _spelt(size: Decimal) -> bool:
     return bool(size) and not _SMALL <= size < _LARGE
 
 
-def _named(value: Decimal, code: str, names: Names, language: str, locale: Locale, say: Words) -> str:
-    size = abs(value)
+def _named(value: Decimal, code: str, names: Names, tag: str) -> str:
+    language, size = _language(tag), abs(value)
+    say = words(language)
     if _spelt(size):
-        number, plural = _scientific(size, locale, say), True
+        number, plural = _scientific(size, tag, say), True
     else:
-        number, plural = _decimal(size, locale), locale.plural_form(size) != "one"
+        number, plural = spoken_number(size, tag), locale_of(tag).plural_form(size) != "one"
     sign = f"{say.minus} " if value < 0 else ""
     return f"{sign}{number} {names.name(code, language, plural=plural)}"
 
 
-def _scientific(size: Decimal, locale: Locale, say: Words) -> str:
+def _scientific(size: Decimal, tag: str, say: Words) -> str:
     exponent = size.adjusted()
     mantissa = size.scaleb(-exponent).quantize(Decimal("0.001"))
     power = str(exponent) if exponent >= 0 else f"{say.minus} {-exponent}"
-    return say.scientific.format(mantissa=_decimal(mantissa, locale), exponent=power)
-
-
-def _decimal(value: Decimal, locale: Locale) -> str:
-    """With the locale's separators, and ordinary spaces: CLDR's narrow ones are for print."""
-    text = format_decimal(value, format="#,##0.#########", locale=locale, decimal_quantization=False)
-    return text.replace("\u202f", " ").replace("\u00a0", " ")
+    return say.scientific.format(mantissa=spoken_number(mantissa, tag), exponent=power)
 
 
 def _one(name: str, say: Words) -> str:
@@ -277,20 +268,6 @@ def _one(name: str, say: Words) -> str:
     return f"{say.feminine} {name}"
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _language(tag: str) -> str:
     language = tag.replace("_", "-").partition("-")[0].lower()
     return language if language in WORDS else FALLBACK
-
-
-def _locale(tag: str) -> Locale:
-    """CLDR's data for a tag; of its language, then English, where there is none."""
-    for attempt in (tag.replace("-", "_"), _language(tag)):
-        try:
-            return Locale.parse(attempt)
-        except (UnknownLocaleError, ValueError):
-            continue
-    return Locale(FALLBACK)

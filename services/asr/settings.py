@@ -26,7 +26,8 @@ class AsrSettings:
         max_length: default longest utterance, seconds; bounds memory and CPU on endless noise.
         max_recording: longest audio of the unary Recognize, seconds.
         grammar_wait: longest wait for the language model of a session's phrases, seconds, while its audio is held;
-            then it starts with the model's own and takes the other from the next utterance on.
+            then it starts with the model's own and takes the other from the next utterance on. A session that shall
+            hear nothing but its phrases waits on.
         grammar_cache: folder that keeps such models beyond this process; a temporary one when empty.
     """
 
@@ -38,7 +39,7 @@ class AsrSettings:
     end_silence: float = 0.5
     max_length: float = 30.0
     max_recording: float = 60.0
-    grammar_wait: float = 2.0
+    grammar_wait: float = 0.3
     grammar_cache: str = ""
 
     def __post_init__(self) -> None:

@@ -33,10 +33,10 @@ from services.asr.engines.ngrams import (
     counted,
     mixed,
     read_arpa,
-    write_arpa,
 )
 from services.asr.engines.phrases import Expansion, Speller, Words, expanded
 from services.asr.engines.spoken_forms import spoken_forms
+from services.asr.engines.trie import write_trie
 from services.asr.grammar import PhraseGrammar
 from services.runtime.errors import FailedPrecondition, InvalidInput
 from services.runtime.inference import read_definition
@@ -173,9 +173,7 @@ def _publish(model: BackoffModel, vocabulary: Vocabulary, lexicon: Lexicon, expa
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="new-") as name:
         made = Path(name) / "made"
         made.mkdir()
-        text = Path(name) / "model.arpa"
-        write_arpa(model, vocabulary.words, text)
-        converted(text, made / MODEL)
+        write_trie(model, vocabulary.words, made / MODEL)
         write_dictionary({word: lexicon.pronunciations(word) for word in vocabulary.words[2:]}, made / DICTIONARY)
         report = {"accepted": expansion.accepted, "unmatched": [asdict(each) for each in expansion.unmatched]}
         (made / REPORT).write_text(json.dumps(report), encoding="utf-8")

@@ -49,7 +49,7 @@ class Speller:
     def __init__(self, vocabulary: Vocabulary, pronounceable: Callable[[str], bool]) -> None:
         self._vocabulary = vocabulary
         self._pronounceable = pronounceable
-        self._known: dict[str, tuple[str, ...] | None] = {}
+        self._known: dict[str, tuple[int, ...]] = {}
 
     def words(self, text: str) -> tuple[list[int], list[str]]:
         """The words' numbers, and those that cannot be heard; neither when the text has no words."""
@@ -57,14 +57,14 @@ class Speller:
         unknown: list[str] = []
         for token in _WORD.findall(unicodedata.normalize("NFC", text).lower().replace("’", "'")):
             parts = self._known[token] if token in self._known else self._learn(token)
-            if parts is None:
-                unknown.append(token)
+            if parts:
+                known += parts
             else:
-                known += [self._vocabulary.add(part) for part in parts]
+                unknown.append(token)
         return known, unknown
 
-    def _learn(self, token: str) -> tuple[str, ...] | None:
-        parts = self._parts(token)
+    def _learn(self, token: str) -> tuple[int, ...]:
+        parts = tuple(self._vocabulary.add(part) for part in self._parts(token) or ())
         self._known[token] = parts
         return parts
 

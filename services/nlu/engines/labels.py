@@ -27,6 +27,9 @@ MODEL = "antiphon/intents-en"
 TAXONOMIES: Mapping[str, str] = {"massive": "massive", "clinc": "clinc150"}
 """Head of the network -> how labels of its taxonomy begin ("massive:alarm_set")."""
 
+LEAST = 0.0005
+"""Labels below it are not told: hundreds of them would be added up for every sentence, to nothing."""
+
 _OUTSIDE = "O"
 _MEASURED = {"slurp": "SLURP test", "clinc": "CLINC150 val"}
 
@@ -36,7 +39,7 @@ class LabelReading:
     """One sentence as read.
 
     Attributes:
-        labels: "massive:alarm_set" -> probability; each taxonomy sums to 1 with its `outside`.
+        labels: "massive:alarm_set" -> probability, from `LEAST` on; each taxonomy sums to about 1 with its `outside`.
         outside: taxonomy -> probability that none of its labels fits.
         slots: named as labels ("massive:date"), in order.
     """
@@ -99,11 +102,11 @@ class LabelEngine:
         labels: dict[str, float] = {}
         outside: dict[str, float] = {}
         for head, taxonomy in TAXONOMIES.items():
-            for name, probability in zip(self._labels[head], map(float, outputs[head][at]), strict=True):
-                if name == OUT_OF_SCOPE:
-                    outside[taxonomy] = probability
-                else:
-                    labels[f"{taxonomy}:{name}"] = probability
+            probabilities, names = outputs[head][at], self._labels[head]
+            outside[taxonomy] = float(probabilities[names.index(OUT_OF_SCOPE)])
+            for number in np.flatnonzero(probabilities >= LEAST).tolist():
+                if names[number] != OUT_OF_SCOPE:
+                    labels[f"{taxonomy}:{names[number]}"] = float(probabilities[number])
         tags = outputs["tags"][at][: min(len(tokens), MAX_TOKENS)]
         return LabelReading(labels, outside, tuple(self._spans(tags)))
 

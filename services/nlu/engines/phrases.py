@@ -17,6 +17,7 @@ from math import log
 from typing import Protocol
 
 from services.nlu.engines.phrase_alignment import SLOT_WEIGHT, Alignment, Item, Material, OpenText, Span, align
+from services.nlu.engines.phrase_index import Candidate, Outline, PhraseIndex
 from services.nlu.engines.phrase_words import (
     FILLER_WEIGHT,
     FUNCTION_WEIGHT,
@@ -45,13 +46,14 @@ LEAST_CONFIDENCE = 0.05
 MAX_UNITS = 120
 """Words of a sentence that are read; a longer one is no command."""
 
+_MOST_COMPARED = 400  # phrases that share words, of which those are chosen
 _MOST_ALIGNED = 20  # phrases laid beside one sentence
 _MOST_OF_INTENT = 7
 _MOST_LOOKED_UP = 64  # phrases for whose slots values are looked up, to choose those
 _MOST_LOOKED_UP_OF_INTENT = 20
 _MOST_BARE = 8
-_SLOTS_TAKE = 0.3  # share of the words left over that count against a phrase whose slots may take them
 _FURTHEST = 0.35  # a phrase that can at best be so much less sure than the leader is not looked at
+_FITS = 0.9  # a phrase that does so well shows how much those that seem to fit less can be worth
 _EXTRA_FUNCTION = 0.1
 _EXTRA_HALF = 0.25
 _EXTRA_CONTENT = 0.9
@@ -157,16 +159,9 @@ class PhraseBook:
             for (intent, _, negative), items in zip(said, pieces, strict=True)
             if items
         )
-        self._index: dict[str, list[int]] = defaultdict(list)
-        self._bare: list[int] = []
-        for number, pattern in enumerate(self.patterns):
-            telling = [item.word for item in pattern.items if not item.slot and item.weight > FUNCTION_WEIGHT]
-            for word in set(telling or [item.word for item in pattern.items if not item.slot]):
-                self._index[word].append(number)
-            if not telling:
-                self._bare.append(number)
+        self._index = PhraseIndex([_outline(one) for one in self.patterns], self._weights)
         self._near: dict[str, list[str]] = defaultdict(list)
-        for word in self._index:
+        for word in self._index.words:
             for rest in shortened(word):
                 self._near[rest].append(word)
         self.similar = lru_cache(_REMEMBERED_WORDS)(self._similar)
@@ -181,11 +176,12 @@ class PhraseBook:
         sentence = _Sentence(self, tokens, units, finder)
         best: dict[str, PhraseReading] = {}
         denied: dict[str, float] = {}
-        leader = 0.0
-        for bound, number in self._candidates(sentence, allowed):
-            if bound < leader - _FURTHEST:
+        leader, expected = 0.0, 0.0
+        for candidate in self._candidates(sentence, allowed):
+            bound = self._bound(candidate)
+            if bound < leader - _FURTHEST or candidate.expected < expected - _FURTHEST:
                 continue
-            pattern = self.patterns[number]
+            pattern = self.patterns[candidate.number]
             name = pattern.intent.full_name
             if not pattern.negative and name in best and best[name].confidence >= bound:
                 continue
@@ -194,7 +190,8 @@ class PhraseBook:
                 denied[name] = max(denied.get(name, 0.0), reading.confidence)
             elif name not in best or _rank(reading) > _rank(best[name]):
                 best[name] = reading
-                leader = max(leader, reading.confidence)
+                if reading.confidence > leader:
+                    leader, expected = reading.confidence, candidate.expected * (reading.confidence >= _FITS)
         readings = [_denied(one, denied.get(name, 0.0)) for name, one in best.items()]
         return sorted((one for one in readings if one.confidence >= LEAST_CONFIDENCE), key=lambda one: -one.confidence)
 
@@ -237,42 +234,29 @@ class PhraseBook:
         weight = words + SLOT_WEIGHT * len(named)
         return Pattern(intent, tuple(items), weight, content, evidence, tuple(named), kind, negative)
 
-    def _candidates(self, sentence: _Sentence, allowed: frozenset[str]) -> list[tuple[float, int]]:
-        """The phrases that most likely fit, by their telling words alone, with the confidence that each can reach."""
-        matched: dict[int, float] = defaultdict(float)
-        for word in sentence.places:
-            weight = self._weights.get(word, 0.0)
-            for number in self._index.get(word, ()):
-                matched[number] += weight
-        for number in self._bare:
-            matched.setdefault(number, 0.0)
-        likely = []
-        for number, weight in matched.items():
-            pattern = self.patterns[number]
-            if allowed and pattern.intent.skill not in allowed:
-                continue
-            extras = 0.0 if pattern.intent.slots else max(0.0, sentence.telling - weight)
-            lost = max(0.0, pattern.content - weight) + extras
-            bound = _confidence(1 - lost / (pattern.weight + extras))
-            if pattern.slots:
-                bound = min(bound, _cap(weight + pattern.value_evidence))
-            if bound < LEAST_CONFIDENCE or not (pattern.content or sentence.has_values(pattern)):
-                continue
-            left = max(0.0, sentence.telling - weight) * (_SLOTS_TAKE if pattern.slots else 1.0)
-            expected = (weight + (pattern.weight - pattern.content) / 2) / (pattern.weight + left)
-            likely.append((expected, bound, number))
-        likely.sort(key=lambda one: (-one[0], -one[1], one[2]))
-        return self._chosen(sentence, self._spread(likely, _MOST_LOOKED_UP, _MOST_LOOKED_UP_OF_INTENT), matched)
+    def _candidates(self, sentence: _Sentence, allowed: frozenset[str]) -> list[Candidate]:
+        """The phrases that most likely fit."""
+        said = {word: (len(there), 1 - min(cost for _, cost in there)) for word, there in sentence.places.items()}
+        found = self._index.candidates(said, sentence.telling, allowed, _MOST_COMPARED)
+        likely = (one for one in found if self._bound(one) >= LEAST_CONFIDENCE and self._speaks(one.number, sentence))
+        return self._chosen(sentence, self._spread(likely, _MOST_LOOKED_UP, _MOST_LOOKED_UP_OF_INTENT))
 
-    def _chosen(
-        self, sentence: _Sentence, likely: Iterable[tuple[float, float, int]], matched: Mapping[int, float]
-    ) -> list[tuple[float, int]]:
+    def _bound(self, one: Candidate) -> float:
+        evidence = one.telling + self._index.evidence(one.number)
+        return min(_confidence(one.bound), _cap(evidence))
+
+    def _speaks(self, number: int, sentence: _Sentence) -> bool:
+        """Whether anything but small words speaks for a phrase: a telling word, or a value for each slot."""
+        pattern = self.patterns[number]
+        return bool(pattern.content) or sentence.has_values(pattern)
+
+    def _chosen(self, sentence: _Sentence, likely: Iterable[Candidate]) -> list[Candidate]:
         """Those that most likely fit once it is known for which of their slots there is a value."""
         weighed = []
-        for _, bound, number in likely:
-            pattern = self.patterns[number]
-            weight = matched[number] + (pattern.weight - pattern.content - SLOT_WEIGHT * len(pattern.slots)) / 2
-            left = max(0.0, sentence.telling - matched[number])
+        for one in likely:
+            pattern = self.patterns[one.number]
+            weight = one.telling + one.others
+            left = max(0.0, sentence.telling - one.telling)
             for slot in pattern.slots:
                 if slot.value_type == TEXT:  # these come last: for what nothing else takes
                     covered = left * _TEXT_COVERS if left > _EXTRA_HALF else 0.0
@@ -280,18 +264,16 @@ class PhraseBook:
                     covered = sentence.covered(pattern.intent, slot)
                 weight += SLOT_WEIGHT * (covered > 0)
                 left -= covered
-            weighed.append((weight / (pattern.weight + max(0.0, left)), bound, number))
-        weighed.sort(key=lambda one: (-one[0], -one[1], one[2]))
-        return [(bound, number) for _, bound, number in self._spread(weighed, _MOST_ALIGNED, _MOST_OF_INTENT)]
+            weighed.append(one._replace(expected=weight / (pattern.weight + max(0.0, left))))
+        weighed.sort(key=lambda one: (-one.expected, -one.bound, one.number))
+        return self._spread(weighed, _MOST_ALIGNED, _MOST_OF_INTENT)
 
-    def _spread(
-        self, likely: Iterable[tuple[float, float, int]], most: int, most_of_intent: int
-    ) -> list[tuple[float, float, int]]:
+    def _spread(self, likely: Iterable[Candidate], most: int, most_of_intent: int) -> list[Candidate]:
         """The first of them, so many of one intent and so many without a telling word at most."""
         of_intent: dict[str, int] = defaultdict(int)
         kept = []
         for one in likely:
-            pattern = self.patterns[one[2]]
+            pattern = self.patterns[one.number]
             key = pattern.intent.full_name if pattern.content else ""
             of_intent[key] += 1
             if of_intent[key] <= (most_of_intent if key else _MOST_BARE):
@@ -446,6 +428,14 @@ class _Sentence:
             return Filled(slot, found.start, found.end, found.confidence, found)
         sure = 0.9 if slot.value_type == TEXT else 0.5
         return Filled(slot, self._units[span.start].token, self._units[span.end - 1].token + 1, sure)
+
+
+def _outline(pattern: Pattern) -> Outline:
+    words = tuple(item.word for item in pattern.items if not item.slot)
+    slots = len(pattern.slots)
+    takes_values = bool(pattern.intent.slots)
+    skill = pattern.intent.skill
+    return Outline(skill, words, pattern.weight, pattern.content, pattern.value_evidence, slots, takes_values)
 
 
 def _apart(filled: Iterable[Filled]) -> tuple[Filled, ...]:

@@ -155,6 +155,32 @@ def test_phrases_without_a_telling_word_count_only_where_their_slots_have_values
     assert slots(best, "can i have a latte") == {"drink": "latte"}
 
 
+def test_the_right_one_of_many_phrases_of_an_intent_is_found() -> None:
+    lead = ["", "please ", "could you ", "would you ", "can you ", "i want you to ", "i would like you to ", "let us "]
+    verbs = [
+        "{before}turn {way} {device|fan}",
+        "{before}turn {device|fan} {way}",
+        "{before}turn {way} the {device|fan}",
+    ]
+    verbs += ["{before}turn {way} the {room} {device|fan}", "{before}turn the {room} {device|fan} {way}"]
+    said = {
+        way: {
+            "en": [
+                *(verb.replace("{before}", one).replace("{way}", way) for one in lead for verb in verbs),
+                f"turn {way} the {{device|fan}} in the {{room}}",
+            ]
+        }
+        for way in ("on", "off")
+    }
+    fan = Catalogue("devices", False, (CatalogueEntry("fan", {"en": ("fan",)}),))
+    slots_ = {"device": "ENTITY@devices!", "room": "ENTITY@rooms"}
+    text = "turn off the fan in the living room"
+    (best, *_) = read(text, skill("home", said, slots_, catalogues=(fan, ROOMS)))
+    assert (best.intent.name, best.complete) == ("off", True)
+    assert best.confidence > 0.95
+    assert slots(best, text) == {"device": "fan", "room": "living room"}
+
+
 def test_what_is_close_but_not_meant_takes_a_phrase_back() -> None:
     rings = {"stop": {"en": ["stop the music"]}}
     said = skill("player", rings)

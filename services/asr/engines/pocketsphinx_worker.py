@@ -68,7 +68,8 @@ class Decoders:
         if not (bundle.language_model.exists() and bundle.dictionary.exists()):
             raise Unavailable("the language model is gone", reason="LANGUAGE_MODEL_GONE", retry_after=0.1)
         words = len(bundle.dictionary.read_bytes().splitlines())
-        decoder = {**bundle.decoder, **_ADAPTED, "fwdflat": words <= _SECOND_PASS_WORDS}
+        passes = {"fwdflat": True} if words <= _SECOND_PASS_WORDS else {"fwdflat": False, "maxwpf": 20}
+        decoder = {**bundle.decoder, **_ADAPTED, **passes}
         return Decoders(replace(bundle, decoder=decoder), _KEPT_ADAPTED)
 
     def report(self, phrases: Sequence[Phrase]) -> BiasingReport:

@@ -20,6 +20,8 @@ AGREEMENT = 0.3
 
 _SUREST = 0.995
 _UNTRAINED = 0.15  # beforehand, of an intent that a phrase tells and no trained engine knows
+_TYPED = 0.25  # the same where every value that it needs was read as one of its type
+_AWAITED = 0.4  # the same of an answer or a follow-up: the conversation speaks for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,22 @@ def merged(evidence: Iterable[Evidence]) -> list[Evidence]:
     return sorted(map(_merge, by_intent.values()), key=lambda one: -one.confidence)
 
 
+def beforehand(said: Iterable[Evidence], followed: Iterable[Evidence]) -> dict[str, float]:
+    """How likely intents are before it is known how well the words fit, for those that are likelier than others.
+
+    Args:
+        said: readings by phrases.
+        followed: readings by the conversation.
+    """
+    typed = {one.intent: _TYPED for one in said if one.complete and any(slot.understood for slot in one.slots)}
+    return {**typed, **{one.intent: _AWAITED for one in followed}}
+
+
 def shares(
-    trained: Mapping[str, float], phrases: Mapping[str, float], in_scope: Iterable[float]
+    trained: Mapping[str, float],
+    phrases: Mapping[str, float],
+    in_scope: Iterable[float],
+    likely: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, float], float]:
     """Probability by intent, and of out of scope; together 1.
 
@@ -61,10 +77,13 @@ def shares(
         trained: probability by intent, of the trained engines.
         phrases: confidence by intent, of the phrases.
         in_scope: by engine, the probability that some intent covers the utterance.
+        likely: intents that are likelier beforehand than others; see `beforehand`.
     """
+    prior = likely or {}
     inside = 1 - prod(1 - min(1.0, one) for one in in_scope)
     weights = {
-        intent: trained.get(intent, 0.0) + max(trained.get(intent, 0.0), _UNTRAINED) * _odds(phrases.get(intent, 0.0))
+        intent: trained.get(intent, 0.0)
+        + max(trained.get(intent, 0.0), prior.get(intent, _UNTRAINED)) * _odds(phrases.get(intent, 0.0))
         for intent in (*trained, *phrases)
     }
     total = sum(weights.values())

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from services.nlu.claims import claimed, support
-from services.nlu.combining import Evidence, merged, shares
+from services.nlu.combining import Evidence, beforehand, merged, shares
 from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, IntentEngine, Reading
 from services.nlu.engines.labels import LabelReader, LabelReading
 from services.nlu.engines.phrases import Filled, PhraseBook, PhraseReading, ValueFinder
@@ -145,9 +145,12 @@ class Interpreter:
             evidence += self._trained(intents, readings, weights, sentences, resolver)
             trained = intents
         said = _by_phrases(await shelf.book(served), texts, tokens, weights, finder, options)
-        said += _wanted(followed(texts, tokens, finder, shelf.intents, conversation), options.skills)
+        awaited = _wanted(followed(texts, tokens, finder, shelf.intents, conversation), options.skills)
+        likely = beforehand(said, awaited)
+        by_phrases = max((one.confidence for one in said), default=0.0)
+        by_conversation = max((one.confidence for one in awaited), default=0.0)
+        said += awaited
         phrases = {one.intent: one.confidence for one in sorted(said, key=lambda one: one.confidence)}
-        by_phrases = max(phrases.values(), default=0.0)
         by_models = min(1.0, sum(trained.values()))
         if self._labels is not None and best_supported((served,), self._labels.info.locales):
             labelled = await self._labels.read(tokens, deadline)
@@ -156,7 +159,7 @@ class Interpreter:
             by_phrases = _doubted(by_phrases, by_models)
             evidence += self._by_labels(claims, labelled, weights, texts, tokens, finder, options)
             trained = {name: max(trained.get(name, 0.0), claims.get(name, 0.0)) for name in (*trained, *claims)}
-        shared = shares(trained, phrases, (by_models, by_phrases))
+        shared = shares(trained, phrases, (by_models, by_phrases, by_conversation), likely)
         whole = referred((*evidence, *said), tokens, finder, shelf.intents, conversation)
         return _understanding(texts, merged(whole), shared, options, served)
 

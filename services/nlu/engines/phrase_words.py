@@ -31,7 +31,7 @@ _FUNCTION: Mapping[str, str] = {
     "en": (
         "a an the is are am was were be been being do does did have has had will would shall should can could may "
         "might i me my mine you your yours it its we us our they them their this that these those there here to of "
-        "in at for from by with about as and or but if so any some all yes get got go going let make want need "
+        "in at for from by with about as and or but if so any some all yes get got go going let make want "
         "like one just into than then"
     ),
     "de": (
@@ -57,7 +57,7 @@ _FUNCTION: Mapping[str, str] = {
     ),
 }
 _HALF: Mapping[str, str] = {
-    "en": "on up out over what which who whose how when where",
+    "en": "on up out over what which who whose how when where need",
     "de": "an aus auf zu wann wo wer wie was welche welcher welches welchen",
     "es": "cuando donde quien cual cuales",
     "fr": "comment quand qui quoi quel quelle quels quelles",

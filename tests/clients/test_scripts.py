@@ -37,7 +37,7 @@ def recording(question: bytes, tmp_path: Path) -> Path:
 
 
 def test_every_script_is_run_here() -> None:
-    tested = {"typed_turn.py", "spoken_turn.py", "live_transcript.py", "when_it_fails.py"}
+    tested = {"typed_turn.py", "spoken_turn.py", "live_transcript.py", "timer_rings.py", "when_it_fails.py"}
     assert {path.name for path in SCRIPTS.glob("*.py")} == tested
 
 
@@ -61,6 +61,13 @@ def test_live_transcript(target: str, recording: Path) -> None:
     assert "final: " in said
     assert "forty plus two" in said
     assert "ms  forty" in said
+
+
+def test_timer_rings(target: str) -> None:
+    said = script("timer_rings.py", "set a timer for two seconds", target).splitlines()
+    assert said[0].startswith("answer: Timer set: 2 seconds")
+    assert said[1].startswith("ringing: timer-2-")
+    assert said[2] == "silent"
 
 
 def test_when_it_fails(target: str) -> None:

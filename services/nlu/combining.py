@@ -21,6 +21,8 @@ AGREEMENT = 0.3
 _SUREST = 0.995
 _UNTRAINED = 0.15  # beforehand, of an intent that a phrase tells and no trained engine knows
 _TYPED = 0.25  # the same where every value that it needs was read as one of its type
+_ALONE = 0.6  # share of a conversation's reading that takes from what models say that do not know of it
+_LACKING = 0.5
 _AWAITED = 0.4  # the same of an answer or a follow-up: the conversation speaks for it
 
 
@@ -50,6 +52,22 @@ def merged(evidence: Iterable[Evidence]) -> list[Evidence]:
     for one in evidence:
         by_intent[one.intent].append(one)
     return sorted(map(_merge, by_intent.values()), key=lambda one: -one.confidence)
+
+
+def tempered(
+    trained: Mapping[str, float], evidence: Iterable[Evidence], likely: Mapping[str, float], by_conversation: float
+) -> dict[str, float]:
+    """Probabilities of trained engines, less where others know better.
+
+    A model that reads sentences alone knows little of "and eggs", which the conversation explains. And where one
+    reading has all the values that it needs, a guess that lacks its own is worth less.
+    """
+    whole = {one.intent for one in evidence if one.complete}
+    trust = 1 - _ALONE * by_conversation
+    return {
+        intent: share * trust * (_LACKING if likely and intent not in whole else 1.0)
+        for intent, share in trained.items()
+    }
 
 
 def beforehand(said: Iterable[Evidence], followed: Iterable[Evidence]) -> dict[str, float]:

@@ -29,6 +29,7 @@ _LONGEST = 24  # tokens of an answer or of a follow-up; longer ones are sentence
 _ANSWER = 0.96  # the words are nothing but a value of the slot that was asked for
 _CHOICE = 0.98
 _ANSWER_TEXT = 0.75  # any words would do: a command that fits is likelier
+_WORDS = 0.9  # if it is an answer, they are its words
 _ELLIPSIS = 0.92  # "and in paris"
 _BARE = 0.6  # "in paris", without a word that ties it to the turn before
 _ELLIPSIS_TEXT = 0.75
@@ -181,7 +182,7 @@ def _answers(
         question.understood.intent,
         slot.confidence,
         words.rank,
-        (slot, *carried),
+        (_in_words(slot), *carried),
         complete=all(one.name in filled for one in _needed(intent)),
         sources=(SOURCE,),
     )
@@ -225,7 +226,7 @@ def _ellipses(
         last.intent,
         sure * (1.0 if complete else _INCOMPLETE),
         words.rank,
-        (*sorted(said, key=lambda slot: slot.start), *carried),
+        (*map(_in_words, sorted(said, key=lambda slot: slot.start)), *carried),
         complete=complete,
         sources=(SOURCE,),
     )
@@ -376,6 +377,11 @@ def _slot(name: str, words: _Words, found: Found) -> Slot:
 
 def _whole(words: _Words, values: tuple[Value, ...], confidence: float) -> Slot:
     return _slot("", words, Found(0, len(words.tokens), values, confidence, catalogue_hit=False))
+
+
+def _in_words(slot: Slot) -> Slot:
+    """Open text: what is in doubt is whether it is an answer at all, which the reading's own confidence tells."""
+    return replace(slot, confidence=max(slot.confidence, _WORDS)) if isinstance(slot.value, str) else slot
 
 
 def _spec(intent: IntentLike | None, name: str) -> SlotLike | None:

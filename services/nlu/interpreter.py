@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from services.nlu.claims import claimed, support
-from services.nlu.combining import Evidence, beforehand, merged, shares
+from services.nlu.combining import Evidence, beforehand, merged, shares, tempered
 from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, IntentEngine, Reading
 from services.nlu.engines.labels import LabelReader, LabelReading
 from services.nlu.engines.phrases import Filled, PhraseBook, PhraseReading, ValueFinder
@@ -159,6 +159,7 @@ class Interpreter:
             by_phrases = _doubted(by_phrases, by_models)
             evidence += self._by_labels(claims, labelled, weights, texts, tokens, finder, options)
             trained = {name: max(trained.get(name, 0.0), claims.get(name, 0.0)) for name in (*trained, *claims)}
+        trained = tempered(trained, (*evidence, *said), likely, by_conversation)
         shared = shares(trained, phrases, (by_models, by_phrases, by_conversation), likely)
         whole = referred((*evidence, *said), tokens, finder, shelf.intents, conversation)
         return _understanding(texts, merged(whole), shared, options, served)

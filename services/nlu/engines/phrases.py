@@ -211,7 +211,7 @@ class PhraseBook:
         """What it costs that open text takes a word: more if phrases have it, since it most likely belongs there."""
         if is_filler(word):
             return _TEXT_FILLER
-        return price + (_TEXT_TELLING if self._weights.get(word, 0.0) > HALF_WEIGHT else 0.0)
+        return price + (_TEXT_TELLING if self._weights.get(word, 0.0) >= HALF_WEIGHT else 0.0)
 
     def is_open(self, intent: Intent, slot: SlotSpec) -> bool:
         """Whether a name that the catalogue does not hold may fill the slot."""

@@ -17,6 +17,7 @@ NAMES = (
     "questions",
     "coffee",
     "wake",
+    "sounds",
     "onset",
 )
 

@@ -37,10 +37,9 @@ FORMAT = AudioFormat(Encoding.LINEAR16, 16_000)
 
 @dataclass(frozen=True)
 class Spoken:
-    """One utterance: seconds to its first audio, in all, of audio, and CPU seconds of the engine."""
+    """One utterance: seconds to its first audio, and of audio; CPU seconds of the engine."""
 
     first_s: float
-    took_s: float
     audio_s: float
     cpu_s: float
 
@@ -56,7 +55,7 @@ async def speak(synthesizer: Synthesizer, text: str, language: str) -> Spoken:
             first_s = first_s or time.perf_counter() - began
         elif isinstance(event, Summary):
             audio_s, cpu_s = event.audio_s, event.cpu_s
-    return Spoken(first_s, time.perf_counter() - began, audio_s, cpu_s)
+    return Spoken(first_s, audio_s, cpu_s)
 
 
 async def streamed(synthesizer: Synthesizer, text: str, language: str) -> tuple[float, float, float]:

@@ -61,6 +61,8 @@ async def models(options: argparse.Namespace) -> int:
                 continue
             found += 1
             print(as_json(model) if options.json else _model_line(pool.name, model))
+    if not found and not options.json:
+        print(f"no model{f' of {options.locale}' if options.locale else ''} can be reached through this address")
     return OK if found else FAILED
 
 

@@ -1,1 +1,1 @@
-"""Activation: hears when somebody speaks and when a sound begins; wake words have their place and no model yet."""
+"""Activation: hears when somebody speaks, wake phrases, and sounds of a few kinds. No model of its own was trained."""

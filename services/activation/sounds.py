@@ -22,10 +22,8 @@ LABELS = (BANG, BEEP, NOISE, SILENCE)
 _FRAME_S = 0.02
 _BANG_RISE_DB, _BANG_FALL_DB = 25.0, 15.0
 _BANG_ATTACK, _BANG_DECAY = 2, 20  # frames within which the level rises, and falls again
-_BANG_DBFS, _BANG_SHARE = (
-    -28.0,
-    0.45,
-)  # how loud it is at least, and how much one narrow band may hold: voices hold more
+_BANG_DBFS = -28.0  # how loud it is at least
+_BANG_SHARE = 0.45  # of its power that one narrow band may hold: voices hold more
 _BANG_HIGH = 0.15  # of its power above 2 kHz: a knock or a clap has it, a vowel has not
 _BEEP_SHARE, _BEEP_FRAMES = 0.8, 8  # of the power in one narrow band; 160 ms
 _BEEP_HZ = (350.0, 6000.0)

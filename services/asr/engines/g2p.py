@@ -59,7 +59,7 @@ class Pronouncer:
             return ()
         word = unicodedata.normalize("NFC", word).lower().replace("’", "'")
         variants = []
-        for part in [word] if word in self.words else word.split("-"):
+        for part in [word] if word in self.words else self._parts(word):
             if sounds := self.words.get(part):
                 variants.append([phones for each in sounds.split("|") for phones in self.phones(each.split())])
             elif spoken := self.spoken(part):
@@ -68,6 +68,15 @@ class Pronouncer:
                 return ()
         spellings = (" ".join(parts) for parts in product(*variants))
         return tuple(dict.fromkeys(islice(spellings, MAX_VARIANTS))) if variants else ()
+
+    def _parts(self, word: str) -> Iterator[str]:
+        """What is pronounced by itself: around hyphens, and behind "d'" where it is a word of its own."""
+        for part in word.split("-"):
+            head, elided, rest = part.partition("'")
+            if elided and rest and head + elided in self.words and part not in self.words:
+                yield from (head + elided, rest)
+            else:
+                yield part
 
     def spoken(self, word: str) -> list[str]:
         """The word's sounds by its letters; none when it has a letter that the language does not know."""

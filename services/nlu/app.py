@@ -12,6 +12,7 @@ from antiphon.skills.manifest import load_manifest
 from antiphon.types.v1 import capability_pb2, provenance_pb2
 from services.nlu.engines.engine import EngineInfo
 from services.nlu.engines.labels import LabelEngine
+from services.nlu.engines.remembering import Remembering
 from services.nlu.engines.thin import ThinEngine
 from services.nlu.interpreter import PHRASES, Interpreter
 from services.nlu.library import Shelf, SkillLibrary
@@ -58,8 +59,8 @@ async def build(runtime: Runtime) -> Application:
     settings = load(NluSettings, runtime.options, "ANTIPHON_NLU")
     models = ModelStore.with_bundled(BUNDLED)
     client = OnnxClient(models, threads=settings.threads, max_waiting=settings.max_waiting)
-    engine = await ThinEngine.load(client, settings.model)
-    labels = await LabelEngine.load(client, settings.label_model) if settings.label_model else None
+    engine = Remembering(await ThinEngine.load(client, settings.model))
+    labels = Remembering(await LabelEngine.load(client, settings.label_model)) if settings.label_model else None
     store = await _store(runtime.state_dir)
     library = SkillLibrary(store, _read, own=[conversation()])
     await library.follow_once()

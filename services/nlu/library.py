@@ -21,7 +21,7 @@ from typing import Final
 
 from services.nlu.engines.phrases import PhraseBook
 from services.nlu.skills import Intent, Skill, checked, shared_phrases
-from services.nlu.values.entities import Catalogue
+from services.nlu.values.entities import Catalogue, EntityIndex
 from services.runtime.errors import AntiphonError, Conflict, FailedPrecondition, InvalidInput, QuotaExceeded
 from services.runtime.store import ABSENT, SessionStore, Versioned
 
@@ -72,9 +72,14 @@ class Shelf:
         if locale not in self.locales:
             return None
         if locale not in self._books:
-            made = asyncio.to_thread(PhraseBook, self.skills.values(), locale)
-            self._books[locale] = asyncio.create_task(made)
+            self._books[locale] = asyncio.create_task(asyncio.to_thread(self._made, locale))
         return await asyncio.shield(self._books[locale])
+
+    def _made(self, locale: str) -> PhraseBook:
+        """The book, and the indexes of the catalogues that its slots take."""
+        for catalogue in self.catalogues.values():
+            EntityIndex.of(catalogue, locale.partition("-")[0])
+        return PhraseBook(self.skills.values(), locale)
 
     async def make_books(self) -> None:
         """All of them, one after the other."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,18 @@ import numpy.typing as npt
 from services.nlu.engines.phrase_alignment import SLOT_WEIGHT
 from services.nlu.engines.phrase_words import FUNCTION_WEIGHT
 
+EXACT_CONFIDENCE = 0.97
+"""Of a phrase said word by word: what is left is that it was meant for somebody else."""
+
+LEAST_CONFIDENCE = 0.05
+"""Readings below it are not told."""
+
+_CONFIDENCE = (
+    (0.0, 0.0), (0.3, 0.02), (0.45, 0.1), (0.55, 0.25), (0.65, 0.45), (0.75, 0.66), (0.85, 0.82), (0.93, 0.92),
+    (1.0, EXACT_CONFIDENCE),
+)  # fmt: skip
+_SIMILARITIES, _CONFIDENCES = (np.array(column) for column in zip(*_CONFIDENCE, strict=True))
+_NO_EVIDENCE, _EVIDENCE = 0.3, 0.8
 _SLOTS_TAKE = 0.3  # share of the words left over that count against a phrase whose slots may take them
 
 _Numbers = npt.NDArray[np.int32]
@@ -51,7 +64,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         expected: share of the phrase and the sentence that seems to fit, 0 to 1.
-        bound: similarity that it can reach at best.
+        bound: confidence that it can reach at best, from `LEAST_CONFIDENCE` on.
         telling: weight of the telling words that both have.
         others: weight of the other words that both have.
     """
@@ -119,15 +132,14 @@ class PhraseIndex:
         left = np.maximum(0.0, telling - content)
         extras = left * self._lone[there]
         lost = np.maximum(0.0, self._content[there] - content) + extras
-        bound = 1 - lost / (self._weight[there] + extras)
+        bound = np.interp(1 - lost / (self._weight[there] + extras), _SIMILARITIES, _CONFIDENCES)
+        evidence = content + self._evidence[there]
+        bound = np.minimum(bound, np.minimum(EXACT_CONFIDENCE, _NO_EVIDENCE + _EVIDENCE * evidence))
         expected = (content + others + self._slots[there] / 2) / (self._weight[there] + left * self._slots_take[there])
-        order = np.lexsort((there, -bound, -expected))[:most]
+        order = np.lexsort((there, -bound, -expected * (bound >= LEAST_CONFIDENCE)))[:most]
+        order = order[bound[order] >= LEAST_CONFIDENCE]
         columns = (there[order], expected[order], bound[order], content[order], others[order])
         yield from map(Candidate._make, zip(*(column.tolist() for column in columns), strict=True))
-
-    def evidence(self, number: int) -> float:
-        """What the values and small words of a phrase add to the evidence for it at most."""
-        return float(self._evidence[number])
 
     def _may_fit(self, content: _Weights, others: _Weights, allowed: frozenset[str]) -> npt.NDArray[np.bool_]:
         """Phrases that share a telling word, or that have none and share another one, or have no words at all."""
@@ -135,3 +147,18 @@ class PhraseIndex:
         if allowed:
             may &= np.isin(self._skills, list(allowed))
         return may
+
+
+def confidence(similarity: float) -> float:
+    """That a phrase is meant which fits so well, 0 to 1."""
+    if similarity >= 1:
+        return EXACT_CONFIDENCE
+    for (low, sure_low), (high, sure_high) in pairwise(_CONFIDENCE):
+        if similarity < high:
+            return sure_low + (sure_high - sure_low) * max(0.0, similarity - low) / (high - low)
+    return EXACT_CONFIDENCE
+
+
+def cap(evidence: float) -> float:
+    """The most that a phrase may be trusted on so much evidence: words that tell something, and values."""
+    return min(EXACT_CONFIDENCE, _NO_EVIDENCE + _EVIDENCE * evidence)

@@ -12,12 +12,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
 from math import log
 from typing import Protocol
 
 from services.nlu.engines.phrase_alignment import SLOT_WEIGHT, Alignment, Item, Material, OpenText, Span, align
-from services.nlu.engines.phrase_index import Candidate, Outline, PhraseIndex
+from services.nlu.engines.phrase_index import (
+    EXACT_CONFIDENCE as EXACT_CONFIDENCE,
+)
+from services.nlu.engines.phrase_index import (
+    LEAST_CONFIDENCE,
+    Candidate,
+    Outline,
+    PhraseIndex,
+    cap,
+    confidence,
+)
 from services.nlu.engines.phrase_words import (
     FILLER_WEIGHT,
     FUNCTION_WEIGHT,
@@ -36,12 +45,6 @@ from services.nlu.text import Token, tokenise
 from services.nlu.values.entities import Catalogue
 from services.nlu.values.finder import Found
 from services.runtime.language import best_supported, fallbacks
-
-EXACT_CONFIDENCE = 0.97
-"""Of a phrase said word by word: what is left is that it was meant for somebody else."""
-
-LEAST_CONFIDENCE = 0.05
-"""Readings below it are not told."""
 
 MAX_UNITS = 120
 """Words of a sentence that are read; a longer one is no command."""
@@ -65,10 +68,6 @@ _OPEN_TEXT = (0.05, 0.04)  # what a slot of open text costs: to begin, per word
 _UNKNOWN_NAME = (0.3, 0.08)  # the same for a name that an open catalogue does not hold
 _TEXT_TELLING = 0.08  # what a word of phrases costs more there
 _TEXT_FILLER = 0.09  # a filler is rather left over than taken into open text
-_CONFIDENCE = (
-    (0.0, 0.0), (0.3, 0.02), (0.45, 0.1), (0.55, 0.25), (0.65, 0.45), (0.75, 0.66), (0.85, 0.82), (0.93, 0.92),
-    (1.0, EXACT_CONFIDENCE),
-)  # fmt: skip
 _REMEMBERED_WORDS = 4096
 
 
@@ -113,6 +112,7 @@ class Pattern:
         content: what its telling words count.
         value_evidence: what its other words and its typed slots can add to the evidence for it.
         slots: those that it names, what is found fastest first.
+        open_slots: how many of them take any words.
         kind: number of the combination of intent and slots.
     """
 
@@ -122,6 +122,7 @@ class Pattern:
     content: float
     value_evidence: float
     slots: tuple[SlotSpec, ...] = ()
+    open_slots: int = 0
     kind: int = 0
     negative: bool = False
 
@@ -178,7 +179,7 @@ class PhraseBook:
         denied: dict[str, float] = {}
         leader, expected = 0.0, 0.0
         for candidate in self._candidates(sentence, allowed):
-            bound = self._bound(candidate)
+            bound = candidate.bound
             if bound < leader - _FURTHEST or candidate.expected < expected - _FURTHEST:
                 continue
             pattern = self.patterns[candidate.number]
@@ -232,18 +233,15 @@ class PhraseBook:
         named.sort(key=lambda slot: (slot.value_type == TEXT, slot.value_type == ENTITY))
         kind = self._kinds.setdefault((intent.full_name, tuple(named)), len(self._kinds))
         weight = words + SLOT_WEIGHT * len(named)
-        return Pattern(intent, tuple(items), weight, content, evidence, tuple(named), kind, negative)
+        texts = sum(slot.value_type == TEXT for slot in named)
+        return Pattern(intent, tuple(items), weight, content, evidence, tuple(named), texts, kind, negative)
 
     def _candidates(self, sentence: _Sentence, allowed: frozenset[str]) -> list[Candidate]:
         """The phrases that most likely fit."""
         said = {word: (len(there), 1 - min(cost for _, cost in there)) for word, there in sentence.places.items()}
         found = self._index.candidates(said, sentence.telling, allowed, _MOST_COMPARED)
-        likely = (one for one in found if self._bound(one) >= LEAST_CONFIDENCE and self._speaks(one.number, sentence))
+        likely = (one for one in found if self._speaks(one.number, sentence))
         return self._chosen(sentence, self._spread(likely, _MOST_LOOKED_UP, _MOST_LOOKED_UP_OF_INTENT))
-
-    def _bound(self, one: Candidate) -> float:
-        evidence = one.telling + self._index.evidence(one.number)
-        return min(_confidence(one.bound), _cap(evidence))
 
     def _speaks(self, number: int, sentence: _Sentence) -> bool:
         """Whether anything but small words speaks for a phrase: a telling word, or a value for each slot."""
@@ -255,15 +253,13 @@ class PhraseBook:
         weighed = []
         for one in likely:
             pattern = self.patterns[one.number]
-            weight = one.telling + one.others
-            left = max(0.0, sentence.telling - one.telling)
-            for slot in pattern.slots:
-                if slot.value_type == TEXT:  # these come last: for what nothing else takes
-                    covered = left * _TEXT_COVERS if left > _EXTRA_HALF else 0.0
-                else:
-                    covered = sentence.covered(pattern.intent, slot)
-                weight += SLOT_WEIGHT * (covered > 0)
-                left -= covered
+            filled, covered = sentence.coverage(pattern)
+            weight = one.telling + one.others + SLOT_WEIGHT * filled
+            left = max(0.0, sentence.telling - one.telling) - covered
+            for _ in range(pattern.open_slots):  # these come last: for what nothing else takes
+                if left > _EXTRA_HALF:
+                    weight += SLOT_WEIGHT
+                    left *= 1 - _TEXT_COVERS
             weighed.append(one._replace(expected=weight / (pattern.weight + max(0.0, left))))
         weighed.sort(key=lambda one: (-one.expected, -one.bound, one.number))
         return self._spread(weighed, _MOST_ALIGNED, _MOST_OF_INTENT)
@@ -316,7 +312,7 @@ class _Sentence:
         self._near = {rest for unit in units for rest in shortened(unit.word)}
         self._found: dict[tuple[str, str], tuple[Found, ...]] = {}
         self._filled_whole: dict[int, bool] = {}
-        self._covered: dict[tuple[str, str, str], float] = {}
+        self._coverage: dict[int, tuple[int, float]] = {}
         self._open_text = OpenText(_OPEN_TEXT[0], [book.in_text(unit.word, _OPEN_TEXT[1]) for unit in units])
         self._open_name = OpenText(_UNKNOWN_NAME[0], [book.in_text(unit.word, _UNKNOWN_NAME[1]) for unit in units])
 
@@ -333,13 +329,16 @@ class _Sentence:
         laid = align(pattern.items, Material(self.extras, self.places, spans, open_slots))
         return self._reading(pattern, laid)
 
-    def covered(self, intent: Intent, slot: SlotSpec) -> float:
-        """What the words of the slot's longest value tell."""
-        key = (intent.skill, slot.value_type, slot.catalogue)
-        if key not in self._covered:
-            spans = [span for starting in self._spans(intent, slot).values() for span in starting]
-            self._covered[key] = max((sum(self.extras[one.start : one.end]) for one in spans), default=0.0)
-        return self._covered[key]
+    def coverage(self, pattern: Pattern) -> tuple[int, float]:
+        """How many of the typed slots of a phrase have a value, and what the words of the longest ones tell."""
+        if pattern.kind not in self._coverage:
+            covered = [self._covers(pattern.intent, slot) for slot in pattern.slots if slot.value_type != TEXT]
+            self._coverage[pattern.kind] = sum(one > 0 for one in covered), sum(covered)
+        return self._coverage[pattern.kind]
+
+    def _covers(self, intent: Intent, slot: SlotSpec) -> float:
+        spans = (span for starting in self._spans(intent, slot).values() for span in starting)
+        return max((sum(self.extras[one.start : one.end]) for one in spans), default=0.0)
 
     def has_values(self, pattern: Pattern) -> bool:
         """Whether all typed slots of the phrase can be filled: without telling words nothing else speaks for it."""
@@ -370,10 +369,10 @@ class _Sentence:
             filled.append(self._filled(pattern.intent, slot.name, span))
         whole = pattern.weight + extra
         similarity = max(0.0, 1 - max(0.0, cost) / whole) if whole else 0.0
-        confidence = _confidence(similarity)
+        sure = confidence(similarity)
         if pattern.slots or cost > 0.1:
-            confidence = min(confidence, _evidence_cap(pattern, laid, filled))
-        return PhraseReading(pattern.intent, confidence, _apart(filled))
+            sure = min(sure, _evidence_cap(pattern, laid, filled))
+        return PhraseReading(pattern.intent, sure, _apart(filled))
 
     def _moved(self, pattern: Pattern, laid: Alignment) -> list[tuple[int, int]]:
         """Words that the phrase misses and the sentence has elsewhere ("turn the lights off")."""
@@ -463,20 +462,7 @@ def _evidence_cap(pattern: Pattern, laid: Alignment, filled: Sequence[Filled]) -
     """Function words and open text alone are little evidence, however well they fit ("what is {anything}")."""
     said = sum(item.weight for number, item in enumerate(pattern.items) if number not in laid.missed and not item.slot)
     values = sum(one.confidence for one in filled if one.found is not None)
-    return _cap(said + values)
-
-
-def _cap(evidence: float) -> float:
-    return min(EXACT_CONFIDENCE, 0.3 + 0.8 * evidence)
-
-
-def _confidence(similarity: float) -> float:
-    if similarity >= 1:
-        return EXACT_CONFIDENCE
-    for (low, sure_low), (high, sure_high) in pairwise(_CONFIDENCE):
-        if similarity < high:
-            return sure_low + (sure_high - sure_low) * max(0.0, similarity - low) / (high - low)
-    return EXACT_CONFIDENCE
+    return cap(said + values)
 
 
 def _said_in(catalogue: Catalogue, language: str) -> frozenset[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache, lru_cache
 
 from services.nlu.text import Token
 from services.nlu.values.number_words import WORDS, NumberWords, Phrase, phrases
@@ -39,7 +40,29 @@ def read_number(tokens: Sequence[Token], start: int, language: str, *, halves: b
     if found is not None:
         scaled = _scale(tokens, start + 1, words)
         return Number(found * scaled[0], scaled[1])
-    return _Reader(tokens, words, phrases(language)).read(start, halves=halves) if words else None
+    if words is None or start >= len(tokens) or not _may_begin(tokens[start].norm, language):
+        return None
+    return _Reader(tokens, words, language).read(start, halves=halves)
+
+
+@lru_cache(maxsize=20_000)
+def _may_begin(word: str, language: str) -> bool:
+    """Whether a number in words may begin so: most words are told apart by this."""
+    words = WORDS[language]
+    known = (_longest(language), words.scales, words.points, words.one_and_a_half, words.zeros, ("a",))
+    if any(word in some for some in known):
+        return True
+    glued = bool(words.glued_half) and word.endswith(words.glued_half)
+    return glued or any(scale in word for scale in words.compounds)
+
+
+@cache
+def _longest(language: str) -> Mapping[str, int]:
+    """First word of a number -> the most words that such a phrase has."""
+    found: dict[str, int] = {}
+    for phrase in phrases(language):
+        found[phrase[0]] = max(found.get(phrase[0], 0), len(phrase))
+    return found
 
 
 def _digits(text: str, words: NumberWords | None) -> Decimal | None:
@@ -82,10 +105,11 @@ def _scale(tokens: Sequence[Token], at: int, words: NumberWords | None) -> tuple
 class _Reader:
     """Number words of one language over one token sequence."""
 
-    def __init__(self, tokens: Sequence[Token], words: NumberWords, table: Mapping[Phrase, int]) -> None:
+    def __init__(self, tokens: Sequence[Token], words: NumberWords, language: str) -> None:
         self._tokens = tokens
         self._words = words
-        self._phrases = table
+        self._phrases = phrases(language)
+        self._longest = _longest(language)
 
     def read(self, start: int, *, halves: bool) -> Number | None:
         if (glued := self._glued_half(start)) is not None:
@@ -157,7 +181,7 @@ class _Reader:
 
     def _phrase(self, start: int, longest: int) -> tuple[int, int] | None:
         """The longest phrase of the table that starts here."""
-        for length in range(longest, 0, -1):
+        for length in range(min(longest, self._longest.get(self._norm(start), 0)), 0, -1):
             phrase = self._norms(start, length)
             if len(phrase) == length and phrase in self._phrases:
                 return self._phrases[phrase], start + length

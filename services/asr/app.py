@@ -36,7 +36,7 @@ _FEATURES = (
 )
 _NOTES = (
     "pocketsphinx with small n-gram models: it serves the commands it was made for, not dictation; see the cards.",
-    "A grammar's model is mixed with the model's own at a share of 0.8; models over 8 MB hear it at share 1 only.",
+    "A grammar's model is mixed with the model's own at a share of 0.5; models over 8 MB hear it at share 1 only.",
     "Biasing chooses among the 30 best guesses; words outside of the model's dictionary are reported as unmatched.",
     "Confidence is the decoder's posterior, not calibrated. display_text is spoken_text.",
     "Speech of 8 kHz is accepted, but the acoustic models were trained on 16 kHz.",

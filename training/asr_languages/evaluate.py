@@ -1,7 +1,8 @@
 """Measures the models of languages: `python -m training.asr_languages.evaluate [LANGUAGE…] [--set tuning]`.
 
 Commands drawn from the skills' phrases (none that the settings were chosen on) and commands in words of our own, all
-spoken by espeak-ng and so labelled synthetic. Real people: paragraphs read aloud ($ANTIPHON_DATA, audio/azure9; the
+spoken by espeak-ng and so labelled synthetic, by the model alone and with the phrases of the built-in skills as a
+session's grammar, which is what users get. Real people: paragraphs read aloud ($ANTIPHON_DATA, audio/azure9; the
 first of each language was used for tuning and is left out), by the commands model, to which they are foreign, and with
 their sentences given as the phrases of a session. Everything runs through `Transcriber` as in the service.
 """
@@ -9,7 +10,6 @@ their sentences given as the phrases of a session. Everything runs through `Tran
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import random
 import re
@@ -18,18 +18,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-from services.asr.engines.bundles import PocketsphinxBundle
-from services.asr.engines.language_model_worker import Base, build
-from services.asr.engines.language_models import DICTIONARY, MODEL
+from services.asr.engines.pocketsphinx_worker import Decoders
 from services.asr.grammar import PhraseGrammar
 from services.asr.transcriber import RATE_HZ
 from services.runtime.audio import Pcm
-from services.runtime.inference import read_definition
-from training.asr_commands.evaluate import measured, padded, read_wave
+from training.asr_commands.evaluate import HEADING, measured, padded, read_wave
 from training.asr_commands.speaking import Job, speak
 from training.asr_languages.grammar import sentences, weighted_sentences
+from training.asr_languages.sessions import built_in_grammar, with_grammar
 from training.asr_languages.train import LANGUAGES, MODELS, SEED
 
 VOICES: Mapping[str, Sequence[str]] = {
@@ -55,31 +52,39 @@ def main() -> None:
     data = Path(os.environ.get("ANTIPHON_DATA", "../shared/data"))
     for language in options.languages:
         model = options.models / f"{language}-commands"
-        print(f"\n{model.name}\n| set | clips | WER | exact | CPU / audio | endpoint to final ms p50 / p95 |")
-        with tempfile.TemporaryDirectory() as folder:
+        print(f"\n{model.name}\n{HEADING}")
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as built:
+            models = {
+                "": model,
+                ", skills' phrases given": with_grammar(model, built_in_grammar(language), Path(built)),
+            }
             if options.set == "tuning":
-                _report("tuning commands, synthetic", language, tuning_commands(language, options.count), model, folder)
+                _report(
+                    "tuning commands, synthetic", language, tuning_commands(language, options.count), models, folder
+                )
                 continue
             own = (_OWN_WORDS / f"{language}.txt").read_text(encoding="utf-8").splitlines()
             known = {text for text, _ in weighted_sentences(language, SEED)}
             commands = test_commands(language, 4 * options.count)
             unseen = [text for text in commands if text not in known][: options.count // 2]
             seen = [text for text in commands if text in known][: options.count // 2]
-            _report("commands not in the training text, synthetic", language, unseen, model, folder)
-            _report("commands in the training text, synthetic", language, seen, model, folder)
-            _report("commands in other words, synthetic", language, own, model, folder)
+            _report("commands not in the training text, synthetic", language, unseen, models, folder)
+            _report("commands in the training text, synthetic", language, seen, models, folder)
+            _report("commands in other words, synthetic", language, own, models, folder)
             clips = real(language, data)[1:]
             _report_real("read text, real", clips, model)
             _report_real("the same, sentences given", clips, with_phrases(model, sentences_of(clips), Path(folder)))
 
 
-def _report(name: str, language: str, texts: Sequence[str], model: Path, folder: str) -> None:
-    score = measured(model, spoken(language, texts, Path(folder)))
-    low, high = interval(score.exact, score.clips)
-    print(score.row(name), f"exact {low:.2f} to {high:.2f}", flush=True)
+def _report(name: str, language: str, texts: Sequence[str], models: Mapping[str, Path | Decoders], folder: str) -> None:
+    clips = spoken(language, texts, Path(folder))
+    for given, model in models.items():
+        score = measured(model, clips)
+        low, high = interval(score.exact, score.clips)
+        print(score.row(name + given), f"exact {low:.2f} to {high:.2f}", flush=True)
 
 
-def _report_real(name: str, clips: Clips, model: Path) -> None:
+def _report_real(name: str, clips: Clips, model: Path | Decoders) -> None:
     scores = [measured(model, [clip]) for clip in clips]
     errors, words = sum(score.errors for score in scores), sum(score.words for score in scores)
     each = ", ".join(f"{score.errors / score.words:.3f}" for score in scores)
@@ -93,15 +98,9 @@ def sentences_of(clips: Clips) -> list[str]:
     return [" ".join(words[at : at + cut]) for words in texts for at in range(0, len(words), cut)]
 
 
-def with_phrases(model: Path, phrases: Sequence[str], folder: Path) -> Path:
+def with_phrases(model: Path, phrases: Sequence[str], folder: Path) -> Decoders:
     """The model as a session has it that brings these phrases."""
-    definition = yaml.safe_load((model / "model.yaml").read_text(encoding="utf-8"))
-    base = Base(PocketsphinxBundle.open(read_definition(model / "model.yaml")))
-    build(base, PhraseGrammar(tuple((text, 1.0) for text in phrases)), folder, "session")
-    definition["parameters"] |= {"language_model": MODEL, "dictionary": DICTIONARY}
-    definition |= {"file": MODEL, "sha256": hashlib.sha256((folder / "session" / MODEL).read_bytes()).hexdigest()}
-    (folder / "session" / "model.yaml").write_text(yaml.safe_dump(definition), encoding="utf-8")
-    return folder / "session"
+    return with_grammar(model, PhraseGrammar(tuple((text, 1.0) for text in phrases)), folder)
 
 
 def tuning_commands(language: str, count: int) -> list[str]:

@@ -31,7 +31,7 @@ DOMAIN_WEIGHT = 0.85  # at the start of a sentence; what is left over is general
 
 # Foreign phones fit less well than one's own, so the language model must not outvote them: 6.5 beat 9 and 12 on the
 # tuning sentences of `evaluate.py`. Wider beams got two or three more in a hundred right, finals ten times as late.
-DECODER = {"lw": 6.5, "fwdflat": False, "maxhmmpf": 3000}
+DECODER = {"lw": 6.5, "fwdflat": False, "maxhmmpf": 3000, "maxwpf": 20}
 # Mean cepstra of real speech, that of en-commands.
 FEATURE_MEAN = [45.0, 1.1, -3.0, 7.1, -6.1, 1.9, -4.1, -4.4, -1.0, -1.9, 0.6, -1.9, 0.6]
 _NAMES = {"de": "German", "es": "Spanish", "fr": "French", "it": "Italian"}

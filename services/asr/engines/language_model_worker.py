@@ -1,6 +1,6 @@
 """The process that builds language models: `python -m services.asr.engines.language_model_worker FOLDER MODEL_YAML…`.
 
-Started by the pool in `language_models.py`: a build takes half a second of a core, which neither the event loop nor a
+Started by the pool in `language_models.py`: a build takes a third of a second of a core, which neither the event loop nor a
 process that decodes may spend. It yields to those (nice). Its answer to a grammar is a folder of its own with
 
     model.lm.bin, words.dict    as `bundles.py` has them
@@ -44,7 +44,7 @@ from services.runtime.worker_process import serve
 
 _NICE = 5
 _DISCOUNT = 0.3
-_DEFAULT_SHARE = 0.8
+_DEFAULT_SHARE = 0.5
 _MAX_BASE_BYTES = 8 << 20
 _GENERAL = 1_500  # pairs of general words, and triples, that stand for free text beside the single words
 _SEED = 11

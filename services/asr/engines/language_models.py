@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 MODEL, DICTIONARY, REPORT = "model.lm.bin", "words.dict", "report.json"
 
 _WORKER = "services.asr.engines.language_model_worker"
-_WAY = "2"  # of building: another one makes other models of the same phrases
+_WAY = "3"  # of building: another one makes other models of the same phrases
 _MAX_BUILDS = 8  # under way or waiting
 _RETRY_AFTER_S = 1.0
 _BUILD_TIMEOUT_S = 60.0

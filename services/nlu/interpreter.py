@@ -243,7 +243,8 @@ def _by_phrases(
         seen.add(words)
         left -= len(own)
         rank = max(_LEAST_RANK, _RANK ** (len(seen) - 1)) if weights[at] < max(weights) else 1.0
-        for reading in book.read(own, finder, options.skills):
+        leader = max((sure for sure, _, _ in best.values()), default=0.0)
+        for reading in book.read(own, finder, options.skills, leader=leader):
             sure = reading.confidence * rank
             name = reading.intent.full_name
             if name not in best or (sure, reading.complete) > (best[name][0], best[name][2].complete):

@@ -53,6 +53,7 @@ _MOST_COMPARED = 400  # phrases that share words, of which those are chosen
 _MOST_ALIGNED = 20  # phrases laid beside one sentence
 _MOST_OF_INTENT = 7
 _MOST_LOOKED_UP = 64  # phrases for whose slots values are looked up, to choose those
+_MORE_LOOKED_UP = 24  # the same where another text of the utterance fits a phrase word by word
 _MOST_LOOKED_UP_OF_INTENT = 20
 _MOST_BARE = 8
 _FURTHEST = 0.35  # a phrase that can at best be so much less sure than the leader is not looked at
@@ -168,17 +169,27 @@ class PhraseBook:
         self.similar = lru_cache(_REMEMBERED_WORDS)(self._similar)
 
     def read(
-        self, tokens: Sequence[Token], finder: ValueFinder, allowed: frozenset[str] = frozenset()
+        self,
+        tokens: Sequence[Token],
+        finder: ValueFinder,
+        allowed: frozenset[str] = frozenset(),
+        *,
+        leader: float = 0.0,
     ) -> list[PhraseReading]:
-        """The intents that the sentence may be, best first; `allowed` skills only, all if it is empty."""
+        """The intents that the sentence may be, best first.
+
+        Args:
+            allowed: skills to read by; empty means all.
+            leader: confidence that another text of the utterance reached; what cannot come near is passed over.
+        """
         units = units_of(tokens, self.language)
         if not 0 < len(units) <= MAX_UNITS or len(units) > 4 * len(tokens):
             return []
         sentence = _Sentence(self, tokens, units, finder)
         best: dict[str, PhraseReading] = {}
         denied: dict[str, float] = {}
-        leader, expected = 0.0, 0.0
-        for candidate in self._candidates(sentence, allowed):
+        expected = leader if leader >= _FITS else 0.0
+        for candidate in self._candidates(sentence, allowed, _MOST_LOOKED_UP if leader < _FITS else _MORE_LOOKED_UP):
             bound = candidate.bound
             if bound < leader - _FURTHEST or candidate.expected < expected - _FURTHEST:
                 continue
@@ -236,12 +247,12 @@ class PhraseBook:
         texts = sum(slot.value_type == TEXT for slot in named)
         return Pattern(intent, tuple(items), weight, content, evidence, tuple(named), texts, kind, negative)
 
-    def _candidates(self, sentence: _Sentence, allowed: frozenset[str]) -> list[Candidate]:
+    def _candidates(self, sentence: _Sentence, allowed: frozenset[str], most: int) -> list[Candidate]:
         """The phrases that most likely fit."""
         said = {word: (len(there), 1 - min(cost for _, cost in there)) for word, there in sentence.places.items()}
         found = self._index.candidates(said, sentence.telling, allowed, _MOST_COMPARED)
         likely = (one for one in found if self._speaks(one.number, sentence))
-        return self._chosen(sentence, self._spread(likely, _MOST_LOOKED_UP, _MOST_LOOKED_UP_OF_INTENT))
+        return self._chosen(sentence, self._spread(likely, most, _MOST_LOOKED_UP_OF_INTENT))
 
     def _speaks(self, number: int, sentence: _Sentence) -> bool:
         """Whether anything but small words speaks for a phrase: a telling word, or a value for each slot."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from antiphon.skill.v1 import skill_pb2
 from antiphon.skills.skill import SkillError, Trouble
+from antiphon.types.v1 import answer_pb2
 
 MAX_PIECE: Final = 4_000
 """Code points of one piece of an answer."""
@@ -44,6 +45,10 @@ class Measured:
         match event.WhichOneof("event"):
             case "answer":
                 self._place(event)
+            case "prompt":
+                _fit(event.prompt.text)
+            case "progress":
+                _fit(event.progress.text)
             case "display" if len(event.display.content) > MAX_CONTENT:
                 raise _defect("DISPLAY_TOO_LARGE", f"at most {MAX_CONTENT} bytes")
             case "done" if len(event.done.skill_state) > MAX_STATE:
@@ -54,12 +59,24 @@ class Measured:
 
     def _place(self, event: skill_pb2.ExecuteResponse) -> None:
         answer = event.answer
-        answer.text = speakable(answer.text)
-        if len(answer.text) > MAX_PIECE or self._said + len(answer.text) > MAX_ANSWER:
-            raise _defect("ANSWER_TOO_LONG", f"at most {MAX_PIECE} characters at once and {MAX_ANSWER} in all")
+        _fit(answer)
+        if self._said + len(answer.text) > MAX_ANSWER:
+            raise _too_long()
         answer.span.start = self._said
         self._said += len(answer.text)
         answer.span.end = self._said
+
+
+def _fit(words: answer_pb2.TextChunk) -> None:
+    """Makes words fit to be said. Raises SkillError when there are too many."""
+    if words.text:
+        words.text = speakable(words.text)
+    if len(words.text) > MAX_PIECE:
+        raise _too_long()
+
+
+def _too_long() -> SkillError:
+    return _defect("ANSWER_TOO_LONG", f"at most {MAX_PIECE} characters at once and {MAX_ANSWER} in all")
 
 
 def speakable(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-from antiphon.skills import ManifestError, Skill
+from antiphon.skills import Skill
 from services.runtime.errors import FailedPrecondition
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ def installed_skills(only: Collection[str] = (), found: Iterable[EntryPoint] | N
 def _loaded(point: EntryPoint) -> Skill | None:
     try:
         skill = point.load()
-    except (ImportError, AttributeError, ManifestError) as error:
-        log.error("skill %s is left out: %s", point.name, error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - importing it runs whatever its author wrote
+        log.error("skill %s is left out: %s: %s", point.name, type(error).__name__, error)
         return None
     if not isinstance(skill, Skill):
         log.error("skill %s is left out: %s is no Skill", point.name, point.value)

@@ -10,11 +10,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Final
 
 from antiphon.skills import Answerable, Event, Skill, Turn, load_manifest
 from antiphon.skills.spoken import spoken_date, spoken_time
-from antiphon.skills.values import to_date, zone
+from antiphon.skills.values import plain, to_date, zone
 from skills.clock.words import Words, is_country, words
+
+MAX_PLACE: Final = 100
+"""Characters of a place's name that are said again."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,8 @@ def _where(turn: Turn) -> Where:
         return Where("", turn.time_zone)
     if slot.value.WhichOneof("kind") == "place":
         place = slot.value.place
-        return Where(place.name or slot.text, zone(place.time_zone), place.region)
-    return Where(slot.text or slot.value.text, None)
+        return Where(plain(place.name or slot.text, MAX_PLACE), zone(place.time_zone), place.region)
+    return Where(plain(slot.text or slot.value.text, MAX_PLACE), None)
 
 
 def _place_problem(where: Where) -> str:

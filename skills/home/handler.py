@@ -171,8 +171,7 @@ class Home(Skill):
 
     def _told(self, turn: Turn) -> tuple[str, str]:
         """The device and the room for a refusal: known ones by their identifier, others as they were said."""
-        slot = turn.slot("device")
-        device = turn.entity("device") or (self._names.device(slot.text) if slot is not None else "")
+        device = self._names.device(turn.entity("device") or turn.text("device"))
         room = self._names.room(turn.entity("room") or turn.text("room"))
         return device or turn.text("device", 60), room or turn.text("room", 60)
 

@@ -13,7 +13,7 @@ from antiphon.types.v1 import answer_pb2
 WAYS = (
     "crash", "crash_after_saying", "crash_after_change", "exit", "return_nothing", "yield_rubbish", "late", "dribble",
     "huge_answer", "huge_piece_by_piece", "huge_display", "huge_state", "flood", "twice", "ask_twice", "empty_event",
-    "control_characters", "wrong_receipt", "deep",
+    "control_characters", "ask_with_control_characters", "huge_question", "wrong_receipt", "deep",
 )  # fmt: skip
 
 _INTENT = """
@@ -88,6 +88,11 @@ class Misbehaving(Skill):
                     yield Event()
                 case "control_characters":
                     yield turn.say("\x1b[31mred\0 bell\x07 e\u0301")
+                case "ask_with_control_characters":
+                    yield turn.progress("\x1b[2Jwait")
+                    yield turn.ask("\x1b[31mred\0?", "a")
+                case "huge_question":
+                    yield turn.ask("e" * 4_001, "a")
                 case "wrong_receipt":
                     receipt = skill_pb2.EffectReceipt(idempotency_key="somebody else's")
                     yield Event(done=skill_pb2.Done(outcome=skill_pb2.EXECUTION_OUTCOME_COMPLETED, receipt=receipt))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -146,11 +147,17 @@ def test_skills_are_found_by_entry_points() -> None:
     assert installed_skills(["clock"], found) == (CLOCK,)
 
 
-def test_a_skill_that_cannot_be_loaded_does_not_take_the_others_with_it() -> None:
+def test_a_skill_that_cannot_be_loaded_does_not_take_the_others_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "skill_that_raises.py").write_text("1 / 0")
+    (tmp_path / "skill_that_exits.py").write_text("raise SystemExit(3)")
+    monkeypatch.syspath_prepend(tmp_path)
     found = [
         point("clock", "skills.clock.handler:CLOCK"),
         point("gone", "skills.nowhere:SKILL"),
         point("odd", "skills.clock.words:WORDS"),
+        *(point(name, f"{name}:SKILL") for name in ("skill_that_raises", "skill_that_exits")),
     ]
     assert installed_skills(found=found) == (CLOCK,)
 

@@ -39,6 +39,7 @@ async def collect(
         ("dribble", "SKILL_TOO_LATE", Trouble.TOO_LATE),
         ("huge_answer", "EVENT_TOO_LARGE", Trouble.CRASHED),
         ("huge_piece_by_piece", "ANSWER_TOO_LONG", Trouble.CRASHED),
+        ("huge_question", "ANSWER_TOO_LONG", Trouble.CRASHED),
         ("huge_display", "DISPLAY_TOO_LARGE", Trouble.CRASHED),
         ("huge_state", "STATE_TOO_LARGE", Trouble.CRASHED),
         ("flood", "TOO_MANY_EVENTS", Trouble.CRASHED),
@@ -81,6 +82,11 @@ def test_after_the_end_nothing_more_is_heard() -> None:
     assert events[-1].done.outcome == skill_pb2.EXECUTION_OUTCOME_AWAITING_USER
     events = asyncio.run(collect(host, request("odd.return_nothing")))
     assert [event.WhichOneof("event") for event in events] == ["done"]
+
+
+def test_control_characters_are_not_asked() -> None:
+    progress, asked, _ = asyncio.run(collect(SkillHost([Misbehaving()]), request("odd.ask_with_control_characters")))
+    assert (progress.progress.text.text, asked.prompt.text.text) == (" [2Jwait", " [31mred ?")
 
 
 def test_control_characters_are_not_said_and_spans_count_what_is() -> None:

@@ -4,6 +4,7 @@ A bundle is a `model.yaml` as everywhere (`services/runtime/inference.py`), with
 
     acoustic_model, language_model, dictionary: paths beside model.yaml; `wheel:…` for files of the pocketsphinx wheel
     decoder: further settings of pocketsphinx
+    session_decoder: what differs with a large language model of a session's phrases, see `pocketsphinx_worker.py`
     feature_mean: where an utterance's cepstral mean starts, see `pocketsphinx_decoder.py`
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.runtime.errors import FailedPrecondition
@@ -31,6 +32,7 @@ class PocketsphinxBundle:
     dictionary: Path
     decoder: Mapping[str, bool | int | float | str]
     feature_mean: tuple[float, ...]
+    session_decoder: Mapping[str, bool | int | float | str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, definition: ModelDefinition) -> PocketsphinxBundle:
@@ -53,7 +55,8 @@ class PocketsphinxBundle:
                     f"{paths[1].name} of {definition.id} is not the file its definition was signed off with",
                     reason="MODEL_DIGEST_MISMATCH",
                 )
-        return cls(definition, paths[0], paths[1], paths[2], dict(given.get("decoder", {})), mean)
+        decoder, session_decoder = (dict(given.get(key, {})) for key in ("decoder", "session_decoder"))
+        return cls(definition, paths[0], paths[1], paths[2], decoder, mean, session_decoder)
 
     @property
     def size_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """The process that builds language models: `python -m services.asr.engines.language_model_worker FOLDER MODEL_YAML…`.
 
-Started by the pool in `language_models.py`: a build takes a third of a second of a core, which neither the event loop nor a
-process that decodes may spend. It yields to those (nice). Its answer to a grammar is a folder of its own with
+Started by the pool in `language_models.py`: a build takes a third of a second of a core, which neither the event loop
+nor a process that decodes may spend. It yields to those (nice). Its answer to a grammar is a folder of its own with
 
     model.lm.bin, words.dict    as `bundles.py` has them
     report.json                 what became of the phrases

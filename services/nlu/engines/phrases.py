@@ -49,12 +49,12 @@ from services.runtime.language import best_supported, fallbacks
 MAX_UNITS = 120
 """Words of a sentence that are read; a longer one is no command."""
 
-_MOST_COMPARED = 400  # phrases that share words, of which those are chosen
-_MOST_ALIGNED = 20  # phrases laid beside one sentence
-_MOST_OF_INTENT = 7
-_MOST_LOOKED_UP = 64  # phrases for whose slots values are looked up, to choose those
-_MORE_LOOKED_UP = 24  # the same where another text of the utterance fits a phrase word by word
-_MOST_LOOKED_UP_OF_INTENT = 20
+_MOST_COMPARED = 200  # phrases that share words, of which those are chosen
+_MOST_ALIGNED = 16  # phrases laid beside one sentence
+_MOST_OF_INTENT = 5
+_MOST_LOOKED_UP = 40  # phrases for whose slots values are looked up, to choose those
+_MORE_LOOKED_UP = 20  # the same where another text of the utterance fits a phrase word by word
+_MOST_LOOKED_UP_OF_INTENT = 12
 _MOST_BARE = 8
 _FURTHEST = 0.35  # a phrase that can at best be so much less sure than the leader is not looked at
 _FITS = 0.9  # a phrase that does so well shows how much those that seem to fit less can be worth
@@ -271,9 +271,9 @@ class PhraseBook:
                 if left > _EXTRA_HALF:
                     weight += SLOT_WEIGHT
                     left *= 1 - _TEXT_COVERS
-            weighed.append(one._replace(expected=weight / (pattern.weight + max(0.0, left))))
-        weighed.sort(key=lambda one: (-one.expected, -one.bound, one.number))
-        return self._spread(weighed, _MOST_ALIGNED, _MOST_OF_INTENT)
+            fits = weight / (pattern.weight + max(0.0, left))
+            weighed.append((-fits, -one.bound, one.number, Candidate(one.number, fits, *one[2:])))
+        return self._spread((one[-1] for one in sorted(weighed)), _MOST_ALIGNED, _MOST_OF_INTENT)
 
     def _spread(self, likely: Iterable[Candidate], most: int, most_of_intent: int) -> list[Candidate]:
         """The first of them, so many of one intent and so many without a telling word at most."""

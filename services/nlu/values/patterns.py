@@ -197,10 +197,11 @@ class Parser:
     def read(self, rule: str, at: int) -> tuple[tuple[Any, int], ...]:
         """What the rule reads at word `at`: (value, position after), longest first."""
         key = (rule, at)
-        if key not in self._known:
+        known = self._known.get(key)
+        if known is None:
             self._known[key] = ()
-            self._known[key] = self._read(rule, at)
-        return self._known[key]
+            self._known[key] = known = self._read(rule, at)
+        return known
 
     def _read(self, rule: str, at: int) -> tuple[tuple[Any, int], ...]:
         if at >= len(self._words.words):
@@ -211,6 +212,8 @@ class Parser:
         variants = table.get(self._words.words[at], ())
         if "" in table and self._numeric(at):
             variants = (*variants, *table[""])
+        if not variants:
+            return ()
         found: dict[int, Any] = {}
         for variant in variants:
             for parts, end in self._sequence(variant.parts, 0, at, at + _LONGEST):

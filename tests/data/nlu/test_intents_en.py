@@ -50,6 +50,7 @@ class Read:
         return max(
             ((name, share) for name, share in self.reading.labels.items() if name.startswith(f"{taxonomy}:")),
             key=lambda one: one[1],
+            default=("", 0.0),
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.skill.v1 import manifest_pb2
 from antiphon.types.v1 import value_pb2
-from services.nlu.combining import Evidence, merged, shares
+from services.nlu.combining import Evidence, beforehand, merged, shares, tempered
 from services.nlu.engines.engine import TaggedSlot
 from services.nlu.interpreter import PHRASES, Interpreter
 from services.nlu.manifests import skill_of
@@ -141,3 +141,42 @@ def test_a_phrase_said_whole_beats_a_likely_label() -> None:
 def test_probabilities_of_one_trained_engine_stay_as_they_are() -> None:
     probabilities, outside = shares({"a": 0.6, "b": 0.1}, {}, (0.7, 0.0))
     assert [probabilities["a"], probabilities["b"], outside] == pytest.approx([0.6, 0.1, 0.3])
+
+
+def reading(intent: str, confidence: float = 0.8, *, complete: bool, values: tuple[Slot, ...] = ()) -> Evidence:
+    return Evidence(intent, confidence, 0, values, complete, (PHRASES,))
+
+
+TEN = Slot("duration", timedelta(minutes=10), "ten minutes", 0, 11, 0.95)
+
+
+def test_a_reading_with_all_its_values_is_likelier_than_one_without() -> None:
+    whole = reading("timers.set", complete=True, values=(TEN,))
+    likely = beforehand(
+        [whole, reading("lists.add", complete=False, values=(TEN,)), reading("clock.time", complete=True)], []
+    )
+    assert likely.keys() == {"timers.set"}
+    said = {"timers.set": 0.8}
+    with_, without = (shares({"calendar.ask": 0.7}, said, (0.7, 0.8), prior)[0] for prior in (likely, {}))
+    assert with_["timers.set"] > without["timers.set"]
+
+
+def test_a_guess_that_lacks_its_values_is_worth_less_where_another_has_them() -> None:
+    whole = reading("timers.set", complete=True, values=(TEN,))
+    guess = reading("sums.compute", 0.9, complete=False)
+    trained = {"sums.compute": 0.9, "clock.time": 0.05}
+    evidence = (whole, guess, reading("clock.time", 0.05, complete=True))
+    doubted = tempered(trained, evidence, beforehand([whole], []), 0.0)
+    assert doubted == {"sums.compute": pytest.approx(0.45), "clock.time": pytest.approx(0.05)}
+    assert tempered(trained, evidence, {}, 0.0) == trained
+
+
+def test_the_conversation_explains_what_a_model_of_sentences_cannot() -> None:
+    eggs = reading("lists.add", 0.75, complete=True)
+    trained = {"recipes.find": 0.4}
+    likely = beforehand([], [eggs])
+    alone = shares(trained, {"lists.add": 0.75}, (0.5,))[0]
+    doubted = tempered(trained, [eggs, reading("recipes.find", 0.4, complete=True)], likely, 0.75)
+    together, outside = shares(doubted, {"lists.add": 0.75}, (0.5, 0.0, 0.75), likely)
+    assert alone["lists.add"] / alone["recipes.find"] < 2 < together["lists.add"] / together["recipes.find"]
+    assert outside == pytest.approx(0.5 * 0.25)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
 
 from antiphon.skill.v1 import manifest_pb2
 from antiphon.types.v1 import text_pb2, value_pb2
+from services.nlu.interpreter import Interpreter
 from services.nlu.library import FOLLOW_S, SkillLibrary, Update
 from services.nlu.manifests import skill_of
 from services.nlu.skills import MAX_ALL_PHRASES, MAX_INTENTS
+from services.nlu.understanding import Alternative, Options, Situation
+from services.nlu.values.entities import Catalogue, CatalogueEntry, EntityIndex
+from services.nlu.values.kinds import Entity
+from services.nlu.values.places import Gazetteer
 from services.runtime.errors import AntiphonError, FailedPrecondition, InvalidInput, Unavailable
 from services.runtime.store import MemorySessionStore, StoreLimits
+from tests.fakes.intent_engine import ScriptedEngine
 from tests.fakes.skill_manifests import empty_library
 
 pytestmark = pytest.mark.unit
@@ -42,6 +49,33 @@ async def test_a_manifest_is_served_at_once() -> None:
     assert book.patterns[0].intent.full_name == "lamp.on"
     assert [one.full_name for one in library.shelf.claims["massive:iot_hue_lighton"]] == ["lamp.on"]
     assert library.shelf.locales == ("en",)
+
+
+async def test_catalogues_are_indexed_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_in: list[threading.Thread] = []
+    make = EntityIndex.__init__
+
+    def noted(self: EntityIndex, catalogue: Catalogue, language: str) -> None:
+        made_in.append(threading.current_thread())
+        make(self, catalogue, language)
+
+    monkeypatch.setattr(EntityIndex, "__init__", noted)
+    made = manifest("lamp", "1.0.0", "turn on {device|lamp}")
+    made.intents[0].slots.add(name="device", value_type=value_pb2.VALUE_TYPE_ENTITY, catalogue="devices")
+    lamp = made.catalogues.add(name="devices").entries.add(entity_id="lamp")
+    lamp.names.add(language_code="en", text="lamp")
+    library = empty_library()
+    await update(library, made)
+    interpreter = Interpreter(ScriptedEngine({}), Gazetteer.bundled(), library)
+    entries = tuple(CatalogueEntry(str(at), {"en": (f"device number {at}",)}) for at in range(200))
+    own = Catalogue("devices", closed=False, entries=(CatalogueEntry("tv", {"en": ("tele",)}), *entries))
+    for text, entity_id in (("turn on lamp", "lamp"), ("turn on tele", "tv")):
+        said = await interpreter.interpret([Alternative(text)], "en", Options(), Situation(), catalogues=[own])
+        (value,) = (slot.value for slot in said.interpretations[0].slots)
+        assert isinstance(value, Entity)
+        assert value.entity_id == entity_id
+    assert len(made_in) == 2
+    assert threading.main_thread() not in made_in
 
 
 async def test_a_newer_manifest_replaces_the_older_one() -> None:

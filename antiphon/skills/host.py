@@ -31,6 +31,9 @@ DEFAULT_TIMEOUT_S: Final = 8.0
 
 MAX_TIMEOUT_S: Final = 60.0
 
+LATEST_S: Final = 221_845_392_000
+"""The year 9000 in seconds since 1970: skills add to "now", and a date ends with the year 9999."""
+
 
 class SkillHost:
     """Skills by id. Raises SkillError.
@@ -161,6 +164,8 @@ def _turn(
     storage: UserStorage | None = None,
 ) -> Turn:
     name = interpretation.intent.rpartition(".")[2]
+    if not (0 <= context.now.seconds < LATEST_S and 0 <= context.now.nanos < 1_000_000_000):
+        raise SkillError("NOW_OUT_OF_RANGE", "context.now is from 1970 to 8999", kind=Trouble.INVALID)
     return Turn(name, locale, interpretation, context, idempotency_key, confirmed, prompt_id, state, tenant, storage)
 
 

@@ -14,6 +14,7 @@ from skills.timers import schedule
 
 SKILL: Final = "timers"
 _LENGTH: Final = re.compile(r"timer-(\d{1,7})-")
+_LATEST_S: Final = 221_845_392_000  # the year 9000
 _WORD: Final = re.compile(r"\w+")
 _INDEFINITE: Final = re.compile(
     r"^(?:an?|my|eine?n?|meine?n?|una?|unos|unas|mis?|une|mon|ma|mes|uno|mio|mia) +(?=\w)", re.IGNORECASE
@@ -33,7 +34,7 @@ class Book:
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
-        self.all = [alarm for alarm in turn.alarms if alarm.skill_id in ("", SKILL)]
+        self.all = [alarm for alarm in turn.alarms if alarm.skill_id in ("", SKILL) and _is_due(alarm)]
 
     @property
     def timers(self) -> Sequence[alarm_pb2.Alarm]:
@@ -70,6 +71,11 @@ def _fits(told: schedule.Said, moment: datetime) -> bool:
         asked = told.moment.astimezone(moment.tzinfo)
         return (asked.hour % 12, asked.minute) == (moment.hour % 12, moment.minute)
     return True
+
+
+def _is_due(alarm: alarm_pb2.Alarm) -> bool:
+    """Whether there is such a time: what comes over the wire may hold any number."""
+    return 0 <= alarm.due_time.seconds < _LATEST_S and 0 <= alarm.due_time.nanos < 1_000_000_000
 
 
 def due(alarm: alarm_pb2.Alarm) -> datetime:

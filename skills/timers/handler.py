@@ -14,6 +14,7 @@ from typing import Final
 
 from antiphon.skills import Answerable, Event, Skill, Turn, load_manifest
 from antiphon.skills.spoken import capital, spoken_length, spoken_list
+from antiphon.skills.values import plain
 from antiphon.types.v1 import alarm_pb2, answer_pb2
 from skills.timers import schedule
 from skills.timers.book import Book, due, length_of, name, named
@@ -27,6 +28,9 @@ LONGEST: Final = timedelta(days=30)
 SNOOZE: Final = timedelta(minutes=9)
 LONGEST_SNOOZE: Final = timedelta(hours=24)
 MAX_LABEL: Final = 80
+
+TOLD: Final = 10
+"""Timers or alarms that are told; who has more hears how many, and may ask for one."""
 
 
 class Timers(Skill):
@@ -84,9 +88,9 @@ def _list_timers(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
         return [turn.say(said.no_timer)]
     if name(turn.text("label")) and not (found := named(found, turn.text("label"))):
         return [turn.say(said.no_such_timer)]
-    told = [_left(turn, timer, said, alone=len(found) == 1) for timer in found]
+    told = [_left(turn, timer, said, alone=len(found) == 1) for timer in found[:TOLD]]
     if len(told) > 1:
-        told.insert(0, said.several_timers.format(count=len(told)))
+        told.insert(0, said.several_timers.format(count=len(found)))
     return [turn.say(" ".join(told))]
 
 
@@ -145,11 +149,11 @@ def _list_alarms(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
     found = named(found, turn.text("label")) if name(turn.text("label")) else found
     if not found:
         return [turn.say(said.no_such_alarm)]
-    told = [_told(turn, alarm, said) for alarm in found]
+    told = [_told(turn, alarm, said) for alarm in found[:TOLD]]
     if len(told) == 1 and not found[0].label and not found[0].ringing and due(found[0]) > turn.now:
         return [turn.say(said.alarm_at.format(when=told[0]) + (said.universal if turn.time_zone is None else ""))]
     if len(told) > 1:
-        told[0] = f"{said.several_alarms.format(count=len(told))} {capital(told[0])}"
+        told[0] = f"{said.several_alarms.format(count=len(found))} {capital(told[0])}"
     text = ". ".join(capital(one) for one in told) + "."
     return [turn.say(text + (said.universal if turn.time_zone is None else ""))]
 
@@ -164,7 +168,7 @@ def _told(turn: Turn, alarm: alarm_pb2.Alarm, said: Words) -> str:
         when = said.missed.format(when=when)
     elif alarm.recurrence.rule:
         when = f"{when}, {spoken_days(alarm.recurrence.rule, turn.locale, said)}"
-    return said.colon.format(label=alarm.label, text=when) if alarm.label else when
+    return said.colon.format(label=plain(alarm.label, MAX_LABEL), text=when) if alarm.label else when
 
 
 def _cancel(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
@@ -177,7 +181,7 @@ def _cancel(turn: Turn, book: Book, said: Words) -> Sequence[Event]:
         return _declined(turn, said.no_such_timer if timers else said.no_such_alarm, "NOT_FOUND")
     if len(found) > 1 and not _all(turn):
         ask = said.which_timer if timers else said.which_alarm
-        names = spoken_list([_short(turn, alarm, said) for alarm in found], turn.locale)
+        names = spoken_list([_short(turn, alarm, said) for alarm in found[:TOLD]], turn.locale)
         return [turn.ask(ask.format(list=capital(names)), "label" if timers else "at")]
     many = said.timers_cancelled if timers else said.alarms_cancelled
     text = (said.timer_cancelled if timers else said.alarm_cancelled) if len(found) == 1 else ""
@@ -276,17 +280,18 @@ def _declined(turn: Turn, text: str, reason: str) -> Sequence[Event]:
 def _called(turn: Turn, timer: alarm_pb2.Alarm, said: Words) -> str:
     """Its label, else the length it was set for."""
     if timer.label:
-        return capital(timer.label)
+        return capital(plain(timer.label, MAX_LABEL))
     length = length_of(timer)
     return f"{said.unnamed}, {spoken_length(length, turn.locale)}" if length is not None else said.unnamed
 
 
 def _short(turn: Turn, alarm: alarm_pb2.Alarm, said: Words) -> str:
+    label = plain(alarm.label, MAX_LABEL)
     if alarm.kind == alarm_pb2.ALARM_KIND_TIMER:
         length = length_of(alarm)
-        return alarm.label or (spoken_length(length, turn.locale) if length is not None else said.unnamed)
+        return label or (spoken_length(length, turn.locale) if length is not None else said.unnamed)
     local = turn.time_zone or UTC
-    return alarm.label or spoken_when(due(alarm).astimezone(local), turn.now.astimezone(local), turn.locale, said)
+    return label or spoken_when(due(alarm).astimezone(local), turn.now.astimezone(local), turn.locale, said)
 
 
 TIMERS = Timers()

@@ -382,6 +382,18 @@ def test_a_user_has_so_many_and_no_more(ada: KeptAlarms) -> None:
     assert ada.reason == "TOO_MANY_ALARMS"
 
 
+def test_of_many_the_next_ones_are_told(ada: KeptAlarms) -> None:
+    for number in range(MAX_KEPT // 2):
+        ada.say("set_timer", length(minutes=number + 3), label(f"{number} " + "y" * 80))
+        ada.say("set_alarm", clock(10, number), label(f"{number} " + "z" * 80))
+    for listed, counted in (("list_timers", "You have 25 timers."), ("list_alarms", "You have 25 alarms.")):
+        said = ada.say(listed)
+        assert said.startswith(counted)
+        assert len(said) < 2_000
+    ada.say("cancel_timer")
+    assert len(ada.asked) < 1_000
+
+
 def test_alarms_of_other_skills_are_none_of_its_business(ada: KeptAlarms) -> None:
     made = request("timers.cancel_alarm", ALL, now=NOW)
     made.context.alarms.add(alarm_id="x", skill_id="calendar", ringing=True)

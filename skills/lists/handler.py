@@ -27,6 +27,9 @@ READ_NOTES: Final = 10
 MAX_READ: Final = 120
 """Characters of one thing that are read out."""
 
+ECHOED: Final = 60
+"""Characters of one thing that are said again when it was added or removed."""
+
 _WHOLE: Final = frozenset({"todo", "work"})
 """Lists on which "and" does not split a thing."""
 
@@ -75,9 +78,9 @@ class _Answer:
         made = cast("dict[str, Any]", await turn.change(lambda shelf: kept.add(shelf, which, asked, language)))
         name, told = self._called(which.key, which.name), []
         if made["added"]:
-            told.append(said.added.format(list=name, items=self._spoken(made["added"])))
+            told.append(self._echo(said.added, made["added"], name))
         if made["known"]:
-            told.append(said.known.format(items=capital(self._spoken(made["known"]))))
+            told.append(capital(self._echo(said.known, made["known"], name)))
         if made["full"]:
             told.append(said.full.format(list=name))
         if not made["added"] and made["full"]:
@@ -91,13 +94,13 @@ class _Answer:
         if not asked:
             return [turn.ask(said.what_to_remove, "item")]
         made = cast("dict[str, Any]", await turn.change(lambda shelf: kept.remove(shelf, which, asked, language)))
-        missing = self._spoken(made["missing"])
+        missing = self._spoken(made["missing"][:READ_ITEMS], ECHOED)
         if not made["removed"]:
             name = self._called(which.key, which.name) if which else ""
             text = said.not_there.format(list=name, item=missing) if which else said.nowhere.format(item=missing)
             return [turn.say(capital(text)), turn.decline("NOT_ON_THE_LIST")]
         name = self._called(made["list"], made["name"])
-        told = [said.removed.format(list=name, items=self._spoken(made["removed"]))]
+        told = [self._echo(said.removed, made["removed"], name)]
         if missing:
             told.append(said.not_there.format(list=name, item=missing))
         return [turn.say(" ".join(told)), self._changed("ITEMS_REMOVED")]
@@ -226,8 +229,14 @@ class _Answer:
     def _called(self, key: str, name: str) -> str:
         return self.said.names.get(key) or self.said.named.format(list=capital(name or key.removeprefix("own ")))
 
-    def _spoken(self, parts: Sequence[str]) -> str:
-        return spoken_list([_cut(part) for part in parts], self.turn.locale)
+    def _spoken(self, parts: Sequence[str], longest: int = MAX_READ) -> str:
+        return spoken_list([_cut(part, longest) for part in parts], self.turn.locale)
+
+    def _echo(self, template: str, things: Sequence[str], name: str) -> str:
+        """What was just said, again: of many things the first ones, and how many more."""
+        text = template.format(list=name, items=self._spoken(things[:READ_ITEMS], ECHOED))
+        more = len(things) - READ_ITEMS
+        return f"{text} {self.said.more.format(count=more)}" if more > 0 else text
 
     def _changed(self, kind: str, *, undone: bool = True) -> Event:
         effects = [self.turn.effect(kind, lasting=not undone)] if kind else []

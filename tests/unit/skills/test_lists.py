@@ -289,6 +289,17 @@ def test_a_full_disk_is_admitted_and_loses_nothing(tmp_path: Path, locale: str) 
     assert ada.reason == ""
 
 
+def test_of_many_long_things_the_first_are_said_again() -> None:
+    ada = Ada(None)
+    many = item(", ".join(f"thing {number} {'x' * 200}" for number in range(50)))
+    for intent in ("add", "add", "remove", "remove"):
+        said = ada.say(intent, many)
+        assert "thing 19" in said
+        assert "thing 20" not in said
+        assert len(said) < 2_000
+    assert "And 30 more." in ada.say("add", many)
+
+
 def test_a_damaged_file_is_admitted(tmp_path: Path) -> None:
     (tmp_path / "lists.sqlite3").write_bytes(b"rubbish" * 1000)
     ada = Ada(tmp_path)

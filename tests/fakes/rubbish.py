@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -22,29 +23,47 @@ TEXTS = (
 )  # fmt: skip
 
 
-def fill(message: Message, chance: random.Random, depth: int = 0) -> None:
-    """Sets about half of the message's fields."""
+def fill(
+    message: Message,
+    chance: random.Random,
+    share: float = 0.5,
+    likely: Mapping[str, object] | None = None,
+    depth: int = 0,
+) -> None:
+    """Sets about that share of the message's fields, at random.
+
+    Args:
+        likely: what fields of a name hold nine times in ten, so that the message gets past the first checks; None for a
+            message that is mostly there, with anything in it.
+    """
+    sensible = likely or {}
     for field in message.DESCRIPTOR.fields:
-        if chance.random() < 0.5:
-            continue
-        if field.type == FieldDescriptor.TYPE_MESSAGE:
-            _nested(message, field, chance, depth)
-        elif field.is_repeated:
-            getattr(message, field.name).extend(_scalar(field, chance) for _ in range(chance.randrange(4)))
-        else:
-            setattr(message, field.name, _scalar(field, chance))
+        nested = field.type == FieldDescriptor.TYPE_MESSAGE
+        expected = field.name in sensible and not field.is_repeated and (sensible[field.name] is None) == nested
+        if expected and chance.random() < 0.9:
+            if nested:
+                _enter(message, field, chance, share, sensible, depth)
+            else:
+                setattr(message, field.name, sensible[field.name])
+        elif chance.random() < share:
+            if nested:
+                _enter(message, field, chance, share, sensible, depth)
+            elif field.is_repeated:
+                getattr(message, field.name).extend(_scalar(field, chance) for _ in range(chance.randrange(4)))
+            else:
+                setattr(message, field.name, _scalar(field, chance))
 
 
-def _nested(message: Message, field: Any, chance: random.Random, depth: int) -> None:
+def _enter(
+    message: Message, field: Any, chance: random.Random, share: float, likely: Mapping[str, object], depth: int
+) -> None:
     if depth >= DEEPEST or field.message_type.GetOptions().map_entry:
         return
     inner = getattr(message, field.name)
-    if field.is_repeated:
-        for _ in range(chance.randrange(4)):
-            fill(inner.add(), chance, depth + 1)
-    else:
+    if not field.is_repeated:
         inner.SetInParent()
-        fill(inner, chance, depth + 1)
+    for each in [inner.add() for _ in range(chance.randrange(4))] if field.is_repeated else [inner]:
+        fill(each, chance, share, likely, depth + 1)
 
 
 def _scalar(field: Any, chance: random.Random) -> Any:

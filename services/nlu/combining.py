@@ -125,6 +125,7 @@ def _merge(evidence: Sequence[Evidence]) -> Evidence:
     for other in sorted(evidence, key=_quality, reverse=True):
         if other.hypothesis == best.hypothesis:
             slots += [slot for slot in other.slots if not any(_clash(slot, kept) for kept in slots)]
+    slots = [_agreed(slot, evidence) for slot in slots]
     sources = dict.fromkeys(name for one in (surest, *others) for name in one.sources)
     return replace(
         best,
@@ -133,6 +134,12 @@ def _merge(evidence: Sequence[Evidence]) -> Evidence:
         complete=any(one.complete for one in evidence),
         sources=tuple(sources),
     )
+
+
+def _agreed(slot: Slot, evidence: Iterable[Evidence]) -> Slot:
+    """As sure as the surest engine that reads the same value for it."""
+    same = (held for one in evidence for held in one.slots if held.name == slot.name and held.value == slot.value)
+    return replace(slot, confidence=max((held.confidence for held in same), default=slot.confidence))
 
 
 def _quality(one: Evidence) -> tuple[bool, float]:

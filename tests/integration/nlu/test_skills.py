@@ -252,3 +252,35 @@ async def test_a_follow_up_keeps_the_intent(stub: Stub) -> None:
     best = (await stub.Interpret(asked)).interpretations[0]
     assert (best.intent, best.slots[0].value.place.time_zone) == ("clock.time", "Europe/Paris")
     assert "antiphon/following@1" in {model.model for model in best.models}
+
+
+@pytest.mark.parametrize(
+    ("text", "intent", "slot", "words"),
+    [
+        ("what about tokyo", "clock.time", "place", "tokyo"),
+        ("and eggs", "lists.add", "item", "eggs"),
+        ("and some butter please", "lists.add", "item", "some butter"),
+    ],
+)
+async def test_a_follow_up_leads_though_it_means_nothing_alone(
+    stub: Stub, text: str, intent: str, slot: str, words: str
+) -> None:
+    asked = request(text)
+    past = asked.context.past_turns.add(turn_id="t1").interpretation
+    past.intent = intent
+    past.slots.add(name=slot, confidence=0.9).value.text = "milk"
+    best = (await stub.Interpret(asked)).interpretations[0]
+    assert (best.intent, [one.text for one in best.slots if one.name == slot]) == (intent, [words])
+    alone = (await stub.Interpret(request(text))).interpretations[0]
+    assert alone.intent != intent
+
+
+async def test_any_words_may_answer_but_a_command_is_one(stub: Stub) -> None:
+    said = {}
+    for text in ("two bottles of red wine", "toilet paper", "what time is it in rome", "turn off the light", "stop"):
+        asked = request(text)
+        prompt = asked.context.pending_prompt
+        prompt.kind, prompt.slot = answer_pb2.PROMPT_KIND_ELICIT_SLOT, "item"
+        prompt.interpretation.intent = "lists.add"
+        said[text] = (await stub.Interpret(asked)).interpretations[0].intent
+    assert list(said.values()) == ["lists.add", "lists.add", "clock.time", "home.turn_off", "dialogue.stop"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -148,6 +149,15 @@ def reading(intent: str, confidence: float = 0.8, *, complete: bool, values: tup
 
 
 TEN = Slot("duration", timedelta(minutes=10), "ten minutes", 0, 11, 0.95)
+
+
+def test_a_value_that_two_engines_read_is_as_sure_as_the_surer_says() -> None:
+    tagged = reading("timers.set", 0.9, complete=True, values=(replace(TEN, confidence=0.6, start=4, end=15),))
+    (one,) = merged([tagged, reading("timers.set", 0.7, complete=True, values=(TEN,))])
+    assert [slot.confidence for slot in one.slots] == [0.95]
+    other = replace(TEN, value=timedelta(minutes=2))
+    (one,) = merged([tagged, reading("timers.set", 0.7, complete=True, values=(other,))])
+    assert [slot.confidence for slot in one.slots] == [0.6]
 
 
 def test_a_reading_with_all_its_values_is_likelier_than_one_without() -> None:

@@ -69,9 +69,11 @@ class Ringer:
         """Ring what is due; how long there is nothing to do, seconds."""
         device = self.profile.device_id
         try:
-            for alarm in await self.book.ring_due(tenant, owner, device):
-                await self.ring(alarm)
+            due_now = await self.book.ring_due(tenant, owner, device)
+            # Known before it is heard: who hears it says "stop" at once.
             self._ringing = tuple(a for a in await self.book.alarms(tenant, owner) if a.rung is not None)
+            for alarm in due_now:
+                await self.ring(alarm)
             due = await self.book.next_due(tenant, owner, device)
         except AntiphonError as error:
             log.warning("alarms cannot be read: %s", error.reason)

@@ -296,3 +296,23 @@ def test_who_rings_is_known_before_the_first_turn_and_until_it_is_over() -> None
         return [before, during, ringer.ringing]
 
     assert run(scenario()) == [frozenset(), frozenset({"timers"}), frozenset()]
+
+
+def test_who_rings_is_known_when_it_is_heard() -> None:
+    known: list[frozenset[str]] = []
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        alarms = AlarmBook(MemorySessionStore(now=loop.time), loop.time)
+        await keep(alarms, Alarm("egg", loop.time() + 1.0))
+
+        async def ring(alarm: Alarm) -> None:
+            known.append(ringer.ringing)
+
+        ringer = Ringer(alarms, PROFILE, "session", ring)
+        running = asyncio.create_task(ringer.run())
+        await asyncio.sleep(2.0)
+        running.cancel()
+
+    run(scenario())
+    assert known == [frozenset({"timers"})]

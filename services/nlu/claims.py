@@ -8,7 +8,8 @@ gets what lies between the likeliest and their mean.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 
 from services.nlu.engines.labels import LabelReading
 from services.nlu.library import Shelf
@@ -21,7 +22,7 @@ saw few sentences that nobody serves."""
 
 def support(intent: Intent, reading: LabelReading) -> float:
     """Probability that a sentence is for an intent, by the labels that it claims."""
-    told = _by_taxonomy(intent, reading.labels).values()
+    told = [sum(reading.labels.get(label, 0.0) for label in labels) for labels in intent.taxonomies.values()]
     return (max(told) + sum(told) / len(told)) / 2 if told else 0.0
 
 
@@ -57,12 +58,6 @@ def claimed(
     return shares, min(1.0, (most + sum(covered.values()) / max(1, len(covered))) / 2)
 
 
-def _by_taxonomy(intent: Intent, labels: Mapping[str, float]) -> dict[str, float]:
-    found: dict[str, float] = defaultdict(float)
-    for label in intent.labels:
-        found[_taxonomy(label)] += labels.get(label, 0.0)
-    return found
-
-
+@lru_cache(maxsize=4096)
 def _taxonomy(label: str) -> str:
     return label.partition(":")[0]

@@ -71,9 +71,15 @@ class Intent:
     negatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def full_name(self) -> str:
         return f"{self.skill}.{self.name}"
+
+    @cached_property
+    def taxonomies(self) -> Mapping[str, tuple[str, ...]]:
+        """Its labels by the taxonomy that they are of ("massive")."""
+        names = dict.fromkeys(label.partition(":")[0] for label in self.labels)
+        return {name: tuple(one for one in self.labels if one.startswith(f"{name}:")) for name in names}
 
     def slot(self, name: str) -> SlotSpec | None:
         return next((one for one in self.slots if one.name == name), None)

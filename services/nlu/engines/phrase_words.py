@@ -164,6 +164,7 @@ def _one_apart(shorter: str, longer: str) -> bool:
     return shorter[at + 1 :] == longer[at + 1 :] or swapped
 
 
+@lru_cache(maxsize=20_000)
 def shortened(word: str) -> frozenset[str]:
     """The word, and what is left of it without one of its letters: words one apart share one of these."""
     if len(word) < 4 or len(word) > 24:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 
 from antiphon.skill.v1 import manifest_pb2
@@ -20,6 +20,10 @@ from services.runtime.language import canonical
 
 MAX_BYTES = 4_000_000
 """Of one manifest as it travels."""
+
+_MOST_KEPT = 256
+MOST_ENTRIES = 20_000
+"""Entries of users' own catalogues that are kept; with its index one takes some kilobytes."""
 
 
 def skill_of(manifest: manifest_pb2.SkillManifest) -> Skill:
@@ -50,6 +54,39 @@ def catalogues_of(catalogues: Iterable[manifest_pb2.Catalogue]) -> tuple[Catalog
         )
         for one in catalogues
     )
+
+
+class OwnCatalogues:
+    """Catalogues that requests bring along, the same for every partial of an utterance: made and indexed once.
+
+    A user's names stay in memory until others take their place. They are found by a digest of all that was sent, so
+    that nobody is understood by the names of somebody else.
+
+    Args:
+        most: entries that are kept together; the catalogue of the request itself always is.
+    """
+
+    def __init__(self, most: int = MOST_ENTRIES) -> None:
+        self._most = most
+        self._kept: OrderedDict[bytes, Catalogue] = OrderedDict()
+
+    def of(self, sent: Iterable[manifest_pb2.Catalogue]) -> tuple[Catalogue, ...]:
+        """The catalogues of one request; the same objects for the same content."""
+        return tuple(self._one(catalogue) for catalogue in sent)
+
+    def _one(self, sent: manifest_pb2.Catalogue) -> Catalogue:
+        key = hashlib.blake2b(sent.SerializeToString(deterministic=True), digest_size=16).digest()
+        made = self._kept.get(key)
+        if made is None:
+            (made,) = catalogues_of([sent])
+        self._kept[key] = made
+        self._kept.move_to_end(key)
+        while len(self._kept) > 1 and self._are_too_many():
+            self._kept.popitem(last=False)
+        return made
+
+    def _are_too_many(self) -> bool:
+        return len(self._kept) > _MOST_KEPT or sum(len(one.entries) for one in self._kept.values()) > self._most
 
 
 def _check_size(manifest: manifest_pb2.SkillManifest) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from google.protobuf.duration_pb2 import Duration
 
 from antiphon.nlu.v1 import understanding_pb2 as pb
+from antiphon.skill.v1 import manifest_pb2
 from antiphon.types.v1 import (
     answer_pb2,
     context_pb2,
@@ -26,7 +27,7 @@ from services.nlu.acts import DialogueAct, dialogue_acts
 from services.nlu.conversation_messages import conversation
 from services.nlu.engines.engine import EngineInfo
 from services.nlu.interpreter import PHRASES, Interpreter
-from services.nlu.manifests import catalogues_of, skill_of
+from services.nlu.manifests import OwnCatalogues, skill_of
 from services.nlu.provenance import VALUES, phrase_provenance, provenances
 from services.nlu.understanding import (
     Alternative,
@@ -38,7 +39,6 @@ from services.nlu.understanding import (
     Understanding,
 )
 from services.nlu.value_messages import to_message
-from services.nlu.values.entities import Catalogue
 from services.runtime.admission import Limits
 from services.runtime.calls import Call
 from services.runtime.errors import AntiphonError, FailedPrecondition, InvalidInput, Unsupported
@@ -48,7 +48,7 @@ _MAX_REQUEST_ID = 64
 _DEFAULT_INTERPRETATIONS = 5
 _FIRST_YEAR, _LAST_YEAR = 1900, 9000  # dates are reckoned from here; the calendar ends at 9999
 _MOST_WARNINGS = 100
-_MOST_OWN_ENTRIES = 5_000  # they are indexed for one call alone
+_MOST_OWN_ENTRIES = 5_000  # indexing them takes a quarter of a second
 
 
 class LanguageUnderstandingServicer:
@@ -66,6 +66,7 @@ class LanguageUnderstandingServicer:
         self._pool = pool
         self._limits = limits
         self._threshold = threshold
+        self._own_catalogues = OwnCatalogues()
 
     async def Interpret(self, request: pb.InterpretRequest, call: Call) -> pb.InterpretResponse:
         return await self._interpret(request, call.remaining())
@@ -120,7 +121,7 @@ class LanguageUnderstandingServicer:
             _options(request.options, self._interpreter.infos, self._threshold),
             _situation(request.context),
             deadline,
-            _own_catalogues(request.options),
+            self._own_catalogues.of(_few_enough(request.options)),
             conversation(request.context),
         )
         models = self._models(understanding.language)
@@ -251,7 +252,8 @@ def _situation(context: context_pb2.TurnContext) -> Situation:
     return Situation(now, context.session.time_zone, context.session.region)
 
 
-def _own_catalogues(options: pb.UnderstandingOptions) -> tuple[Catalogue, ...]:
+def _few_enough(options: pb.UnderstandingOptions) -> Sequence[manifest_pb2.Catalogue]:
+    """The user's own catalogues, unless they hold too many entries."""
     count = sum(len(one.entries) for one in options.catalogues)
     if count > _MOST_OWN_ENTRIES:
         raise InvalidInput(
@@ -259,7 +261,7 @@ def _own_catalogues(options: pb.UnderstandingOptions) -> tuple[Catalogue, ...]:
             reason="CATALOGUES_TOO_LARGE",
             field="options.catalogues",
         )
-    return catalogues_of(options.catalogues)
+    return options.catalogues
 
 
 def _response(

@@ -21,6 +21,8 @@ AGREEMENT = 0.3
 _SUREST = 0.995
 _UNTRAINED = 0.15  # beforehand, of an intent that a phrase tells and no trained engine knows
 _TYPED = 0.25  # the same where every value that it needs was read as one of its type
+_WHOLE = 0.4  # the same where nothing was said beside a phrase
+_SAID_WHOLE = 0.95
 _ALONE = 0.6  # share of a conversation's reading that takes from what models say that do not know of it
 _LACKING = 0.5
 _AWAITED = 0.4  # the same of an answer or a follow-up: the conversation speaks for it
@@ -78,7 +80,8 @@ def beforehand(said: Iterable[Evidence], followed: Iterable[Evidence]) -> dict[s
         followed: readings by the conversation.
     """
     typed = {one.intent: _TYPED for one in said if one.complete and any(slot.understood for slot in one.slots)}
-    return {**typed, **{one.intent: _AWAITED for one in followed}}
+    whole = {one.intent: _WHOLE for one in said if one.complete and one.confidence >= _SAID_WHOLE}
+    return {**typed, **whole, **{one.intent: _AWAITED for one in followed}}
 
 
 def shares(

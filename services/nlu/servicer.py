@@ -1,6 +1,6 @@
 """`antiphon.nlu.v1.LanguageUnderstandingService`: from messages to the domain and back, nothing else.
 
-Served by the runtime as `app.py` declares it. An utterance takes about a millisecond, so a stream answers its updates
+Served by the runtime as `app.py` declares it. An utterance takes a few milliseconds, so a stream answers its updates
 one after the other; nothing is gained by overtaking.
 """
 

@@ -171,6 +171,14 @@ def test_a_reading_with_all_its_values_is_likelier_than_one_without() -> None:
     assert with_["timers.set"] > without["timers.set"]
 
 
+def test_a_phrase_said_whole_is_likelier_than_one_with_words_left_over() -> None:
+    said = [reading("home.status", 0.97, complete=True, values=(TEN,)), reading("home.off", 0.9, complete=True)]
+    likely = beforehand(said, [])
+    probabilities, _ = shares({"home.off": 0.5}, {one.intent: one.confidence for one in said}, (0.5, 0.97), likely)
+    assert probabilities["home.status"] > 2 * probabilities["home.off"]
+    assert beforehand([reading("home.status", 0.97, complete=False)], []) == {}
+
+
 def test_a_guess_that_lacks_its_values_is_worth_less_where_another_has_them() -> None:
     whole = reading("timers.set", complete=True, values=(TEN,))
     guess = reading("sums.compute", 0.9, complete=False)

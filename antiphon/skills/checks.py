@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -133,7 +133,7 @@ def _slots(
 def _phrases(
     where: str, intent: manifest_pb2.IntentDefinition, manifest: manifest_pb2.SkillManifest
 ) -> Iterator[Finding]:
-    slots = {slot.name for slot in intent.slots}
+    slots = {slot.name: slot.value_type for slot in intent.slots}
     spoken = {table.language_code for table in intent.phrases if table.phrases}
     for tag in manifest.locales:
         if spoken and tag not in spoken and tag.partition("-")[0] not in spoken:
@@ -148,7 +148,7 @@ def _phrases(
             yield from _phrase(f"{where}.phrases[{tag}][{number}]", phrase, slots)
 
 
-def _phrase(at: str, phrase: str, slots: set[str]) -> Iterator[Finding]:
+def _phrase(at: str, phrase: str, slots: Mapping[str, int]) -> Iterator[Finding]:
     shown = phrase[:60] if phrase.isprintable() else repr(phrase[:60])
     if not phrase.strip() or len(phrase) > MAX_PHRASE:
         yield Finding(at, f"'{shown}' has {len(phrase)} characters; 1 to {MAX_PHRASE}")
@@ -162,7 +162,8 @@ def _phrase(at: str, phrase: str, slots: set[str]) -> Iterator[Finding]:
     rest = _PLACEHOLDER.sub(" ", phrase)
     if "{" in rest or "}" in rest:
         yield Finding(at, f"'{shown}': a brace without its other half")
-    if not rest.strip() and len(names) < 2 and names:
+    # Nobody says a calculation but to have it computed.
+    if not rest.strip() and len(names) == 1 and slots.get(names[0]) != value_pb2.VALUE_TYPE_EXPRESSION:
         yield Finding(at, f"'{shown}' is nothing but a slot: it would read everything as this intent", error=False)
     if any(char.isdigit() for char in rest):
         yield Finding(at, f"'{shown}': write numbers as words, as a recogniser hears them", error=False)
@@ -184,14 +185,23 @@ def _catalogues(manifest: manifest_pb2.SkillManifest) -> Iterator[Finding]:
                 break
 
 
+def _shape(phrase: str, kinds: Mapping[str, str]) -> str:
+    """The phrase with the kinds of its slots in place of their names."""
+    shape = _PLACEHOLDER.sub(lambda slot: kinds.get(slot[1], "{}"), phrase[:MAX_PHRASE].casefold())
+    return " ".join(shape.split())
+
+
 def _overlaps(manifest: manifest_pb2.SkillManifest) -> Iterator[Finding]:
-    """Phrases that are the same but for what their slots are called: nobody can tell which intent is meant."""
+    """Phrases that are the same but for what their slots are called: nobody can tell which intent is meant.
+
+    "Open the {device}" and "open the {door}" are told apart by what stands in their catalogues.
+    """
     seen: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for intent in manifest.intents:
+        kinds = {slot.name: f"{{{slot.value_type} {slot.catalogue}}}" for slot in intent.slots}
         for table in intent.phrases:
             for phrase in table.phrases[:MAX_PHRASES]:
-                shape = " ".join(_PLACEHOLDER.sub("{}", phrase[:MAX_PHRASE].casefold()).split())
-                seen[table.language_code, shape].append((intent.name, phrase))
+                seen[table.language_code, _shape(phrase, kinds)].append((intent.name, phrase))
     for (tag, _), meant in seen.items():
         names = sorted({name for name, _ in meant})
         if len(names) > 1:

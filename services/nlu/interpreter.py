@@ -16,7 +16,8 @@ from services.nlu.claims import claimed, support
 from services.nlu.combining import Evidence, beforehand, merged, shares, tempered
 from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, IntentEngine, Reading
 from services.nlu.engines.labels import LabelReader, LabelReading
-from services.nlu.engines.phrases import Filled, PhraseBook, PhraseReading, ValueFinder
+from services.nlu.engines.phrase_sentence import Filled, PhraseReading, ValueFinder
+from services.nlu.engines.phrases import PhraseBook
 from services.nlu.following import Conversation, followed, referred
 from services.nlu.library import Shelf, SkillLibrary
 from services.nlu.resolving import Resolver, Sentence

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from services.nlu.engines.engine import TaggedSlot
-from services.nlu.engines.phrases import Filled, ValueFinder
+from services.nlu.engines.phrase_sentence import Filled, ValueFinder
 from services.nlu.skills import ENTITY, TEXT, Intent, SlotSpec
 from services.nlu.text import Token
 

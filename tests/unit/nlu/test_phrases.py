@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from services.nlu.engines.phrases import EXACT_CONFIDENCE, PhraseBook, PhraseReading
+from services.nlu.engines.phrase_index import EXACT_CONFIDENCE
+from services.nlu.engines.phrase_sentence import PhraseReading
+from services.nlu.engines.phrases import PhraseBook
 from services.nlu.skills import Skill
 from services.nlu.text import normalise, tokenise
 from services.nlu.understanding import Situation

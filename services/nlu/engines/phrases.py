@@ -2,8 +2,8 @@
 
 The interpreter calls `PhraseBook.read` for each alternative of an utterance. A book holds the phrases of all skills for
 one locale. Those that most likely fit by their words (`phrase_index.py`), and then by the values that there are for
-their slots, are laid beside the sentence (`phrase_sentence.py`). What fits word by word gets `EXACT_CONFIDENCE`, what is
-left over or missing takes from it.
+their slots, are laid beside the sentence (`phrase_sentence.py`). What fits word by word gets `EXACT_CONFIDENCE`; what
+is left over or missing takes from it.
 """
 
 from __future__ import annotations

@@ -251,15 +251,11 @@ def _denied(reading: PhraseReading, by: float) -> PhraseReading:
 def _said_in(catalogue: Catalogue, language: str) -> frozenset[str]:
     """The words of a catalogue's names, and what is left of them without a letter: without one of these in a sentence
     none of the names is there, and looking for them can be spared."""
-    words = {
-        word
-        for entry in catalogue.entries
-        for names in entry.names.values()
-        for name in names
-        for token in tokenise(name)
-        for word in spread(token.norm, language)
-    }
-    return frozenset(rest for word in words - function_words(language) for rest in shortened(word))
+    held: set[str] = set()
+    for name in (name for entry in catalogue.entries for names in entry.names.values() for name in names):
+        words = {word for token in tokenise(name) for word in spread(token.norm, language)}
+        held |= words - function_words(language) or words
+    return frozenset(rest for word in held for rest in shortened(word))
 
 
 def _tags(skill: Skill, locale: str) -> tuple[str, ...]:

@@ -135,6 +135,17 @@ def test_a_name_that_an_open_catalogue_lacks_is_words_with_little_confidence() -
     assert (slot.spec.name, slot.found, slot.confidence) == ("room", None, 0.5)
 
 
+def test_a_name_of_small_words_is_found() -> None:
+    songs = Catalogue(
+        "songs",
+        True,
+        (CatalogueEntry("u2", {"en": ("with or without you",)}), CatalogueEntry("all", {"en": ("all of me",)})),
+    )
+    player = skill("player", {"play": {"en": ["play {song}"]}}, {"song": "ENTITY@songs!"}, catalogues=(songs,))
+    (best, *_) = read("play all of me", player)
+    assert (best.complete, slots(best, "play all of me")) == (True, {"song": "all of me"})
+
+
 def test_a_closed_catalogue_takes_no_other_name() -> None:
     closed = skill(
         "lights",

@@ -11,6 +11,7 @@ NAMES = (
     "start",
     "language_model",
     "recognition",
+    "understanding",
     "synthesis",
     "turns",
     "barge_in",
@@ -19,6 +20,7 @@ NAMES = (
     "wake",
     "sounds",
     "onset",
+    "sounds",
 )
 
 

@@ -9,6 +9,7 @@ from antiphon.skill.v1 import manifest_pb2
 from services.arbitration.adapters.decisions import from_manifest
 from services.arbitration.adapters.skills import GrpcSkills
 from services.arbitration.circuits import Circuits
+from services.arbitration.hypotheses import DIALOGUE_SKILL
 from services.arbitration.manifests import Manifest, problems
 from services.arbitration.registrations import Registrations
 from services.arbitration.registry_of_skills import Overlap, RegisteredSkill
@@ -57,7 +58,8 @@ class SkillRegistryServicer:
         skills = self._registry.enabled(tenant) if request.enabled_only else self._registry.all()
         if request.language_code:
             skills = tuple(s for s in skills if self._registry.speaks(s.manifest.id, request.language_code).served)
-        rest = [s for s in skills if s.manifest.id > request.page_token]
+        # What belongs to the conversation itself is registered as a skill, but is nobody's to enable.
+        rest = [s for s in skills if s.manifest.id > request.page_token and s.manifest.id != DIALOGUE_SKILL]
         size = min(request.page_size or 100, MAX_PAGE)
         if size < 0:
             raise InvalidInput(f"page_size is 0 to {MAX_PAGE}", field="page_size")

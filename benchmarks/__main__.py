@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from itertools import takewhile
 
 NAMES = (
     "hop",
@@ -20,14 +21,13 @@ NAMES = (
     "wake",
     "sounds",
     "onset",
-    "sounds",
 )
 
 
 def main(arguments: list[str]) -> None:
-    """Each named module's `main` takes the options."""
-    names = [name for name in arguments if not name.startswith("-")]
-    options = [option for option in arguments if option.startswith("-")]
+    """Each named module's `main` takes the options, which follow the names."""
+    names = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    options = arguments[len(names) :]
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         raise SystemExit(f"no benchmark '{unknown[0]}'; there are: {', '.join(NAMES)}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.arbitration.registry_of_skills import SkillRegistry
-from services.runtime.errors import AntiphonError
+from services.runtime.errors import AntiphonError, Conflict
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,8 @@ class Teaching:
             await self.teach(pool, wire, digest)
         except AntiphonError as error:
             log.warning("understanding pool %s did not take a skill: %s", pool, error.reason)
-            if error.retryable:
+            # A conflict: somebody else tells of the skill at this moment, and the pool may not have taken it in yet.
+            if error.retryable or isinstance(error, Conflict):
                 return False
         self._told.add((pool, digest))
         return True

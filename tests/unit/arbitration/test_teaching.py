@@ -9,7 +9,7 @@ import pytest
 from services.arbitration.manifests import IntentSpec, Manifest
 from services.arbitration.registry_of_skills import SkillRegistry
 from services.arbitration.teaching import Teaching
-from services.runtime.errors import AntiphonError, InvalidInput, Unavailable
+from services.runtime.errors import AntiphonError, Conflict, InvalidInput, Unavailable
 
 pytestmark = pytest.mark.unit
 
@@ -45,8 +45,11 @@ async def test_each_pool_is_told_of_each_skill_once() -> None:
     assert sorted(lessons.told) == [(p, s) for p in ("nlu", "nlu-de") for s in (b"clock", b"lists")]
 
 
-async def test_a_pool_that_is_away_is_told_later() -> None:
-    lessons = NotedLessons({"nlu-de": Unavailable("away", reason="REPLICA_LOST")})
+@pytest.mark.parametrize(
+    "error", [Unavailable("away", reason="REPLICA_LOST"), Conflict("another update won", reason="VERSION_CONFLICT")]
+)
+async def test_a_pool_that_could_not_listen_is_told_again(error: AntiphonError) -> None:
+    lessons = NotedLessons({"nlu-de": error})
     teaching = Teaching(registry("clock"), ("nlu", "nlu-de"), lessons)
     assert not await teaching.tell()
     lessons.failing.clear()

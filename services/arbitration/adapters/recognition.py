@@ -124,12 +124,16 @@ class Warming:
         config.options.grammar.CopyFrom(grammar)
         stub = recognition_pb2_grpc.SpeechRecognitionServiceStub(self._channels.channel(target))
         call = stub.StreamingRecognize(metadata=self._channels.platform_metadata(), timeout=WARM_TIMEOUT_S)
+        # A moment of silence and its end: the recogniser answers once the language model is there.
+        silence = recognition_pb2.StreamingRecognizeRequest(audio=bytes(2 * WARM_RATE_HZ // 10))
+        end = recognition_pb2.StreamingRecognizeRequest(end_of_audio=recognition_pb2.EndOfAudio())
         try:
             with rpc_errors():
-                await write(call, first)
-                async for response in call:
-                    if response.HasField("grammar_report"):
-                        return
+                for message in (first, silence, end):
+                    await write(call, message)
+                await call.done_writing()
+            async for _ in read(call):
+                continue
         finally:
             call.cancel()
 

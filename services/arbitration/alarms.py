@@ -62,6 +62,10 @@ class Alarm:
         """Whether it rings."""
         return self.rung is not None and now - self.rung < RINGS_S
 
+    def waits_for(self, device_id: str) -> bool:
+        """Whether it will ring (again) on the device."""
+        return self.device_id in ("", device_id) and (self.rung is None or bool(self.rule))
+
     def over(self, now: float) -> bool:
         """Whether it has rung and will not again, or nobody came for it."""
         if self.rung is not None and not self.rule:
@@ -75,6 +79,11 @@ class AlarmChange:
 
     alarm: Alarm | None = None
     deleted_id: str = ""
+
+
+def next_due(alarms: Iterable[Alarm], device_id: str) -> float | None:
+    """When the device rings next, seconds since 1970."""
+    return min((alarm.due for alarm in alarms if alarm.waits_for(device_id)), default=None)
 
 
 def owner_of(user_id: str, device_id: str, session_id: str) -> str:
@@ -129,7 +138,7 @@ class AlarmBook:
         now = self.now()
 
         def mine(alarm: Alarm) -> bool:
-            return alarm.due <= now and alarm.device_id in ("", device_id) and (alarm.rung is None or bool(alarm.rule))
+            return alarm.due <= now and alarm.waits_for(device_id)
 
         if not any(map(mine, await self.alarms(tenant, owner))):
             return ()
@@ -141,15 +150,6 @@ class AlarmBook:
 
         await self._update(tenant, owner, ring)
         return tuple(taken)
-
-    async def next_due(self, tenant: str, owner: str, device_id: str) -> float | None:
-        """When the device rings next, seconds since 1970."""
-        waiting = [
-            alarm.due
-            for alarm in await self.alarms(tenant, owner)
-            if alarm.device_id in ("", device_id) and (alarm.rung is None or alarm.rule)
-        ]
-        return min(waiting, default=None)
 
     def watch(self, tenant: str, owner: str) -> asyncio.Event:
         """Set whenever this replica changes the owner's alarms. Give it back to `unwatch`."""

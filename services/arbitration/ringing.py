@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from services.arbitration.alarms import Alarm, AlarmBook, owner_of
+from services.arbitration.alarms import Alarm, AlarmBook, next_due, owner_of
 from services.arbitration.contexts import Profile
 from services.runtime.errors import AntiphonError
 
@@ -71,10 +71,11 @@ class Ringer:
         try:
             due_now = await self.book.ring_due(tenant, owner, device)
             # Known before it is heard: who hears it says "stop" at once.
-            self._ringing = tuple(a for a in await self.book.alarms(tenant, owner) if a.rung is not None)
+            alarms = await self.book.alarms(tenant, owner)
+            self._ringing = tuple(alarm for alarm in alarms if alarm.rung is not None)
             for alarm in due_now:
                 await self.ring(alarm)
-            due = await self.book.next_due(tenant, owner, device)
+            due = next_due(alarms, device)
         except AntiphonError as error:
             log.warning("alarms cannot be read: %s", error.reason)
             return LOOK_S

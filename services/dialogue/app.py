@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from pathlib import Path
-from typing import Final
 
 from antiphon.dialogue.v1 import dialogue_pb2
 from antiphon.types.v1 import capability_pb2, provenance_pb2
@@ -14,18 +12,12 @@ from services.dialogue.manager import DialogueManager
 from services.dialogue.sentences import SENTENCES
 from services.dialogue.servicer import MODEL, DialogueServicer, encode_prompt
 from services.dialogue.settings import DialogueSettings
-from services.runtime.errors import AntiphonError
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec
-from services.runtime.store import MemorySessionStore, SessionStore
+from services.runtime.store import MemorySessionStore, SessionStore, sweep_regularly
 from services.runtime.store_sqlite import SqliteSessionStore
 
-log = logging.getLogger(__name__)
-
 SERVICE = dialogue_pb2.DESCRIPTOR.services_by_name["DialogueService"]
-
-SWEEP_EVERY: Final = 60.0
-"""Seconds between two sweeps of what has expired."""
 
 _FEATURES = ("state", "confirm", "clarify", "elicit_slot", "fallback", "apologize", "smalltalk")
 _NOTES = (
@@ -43,7 +35,7 @@ async def build(runtime: Runtime) -> Application:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         store = await SqliteSessionStore.open(folder / "dialogue.sqlite3")
     manager = DialogueManager(store, encode_prompt, settings.kept)
-    sweeping = asyncio.create_task(_sweep(store))
+    sweeping = asyncio.create_task(sweep_regularly(store))
 
     async def describe() -> capability_pb2.DescribeResponse:
         model = capability_pb2.ModelInfo(
@@ -65,15 +57,6 @@ async def build(runtime: Runtime) -> Application:
         await store.close()
 
     return Application({SERVICE.full_name: DialogueServicer(manager, runtime.pool)}, describe, close=close)
-
-
-async def _sweep(store: SessionStore) -> None:
-    while True:
-        await asyncio.sleep(SWEEP_EVERY)
-        try:
-            await store.sweep()
-        except AntiphonError as error:
-            log.warning("sweep failed: %s", error.reason)
 
 
 SPEC = ServiceSpec(capability="dialogue", services=(SERVICE,), build=build)

@@ -73,6 +73,11 @@ class Grammars:
 def _grammar(skills: Iterable[RegisteredSkill], locale: str) -> speech_pb2.PhraseGrammar:
     made = _Making(locale)
     for skill in skills:
+        if made.full:
+            log.warning(
+                "the skills of a user have more than %d phrases: some are heard as other words are", MAX_PHRASES
+            )
+            break
         if skill.manifest.wire:
             made.add(manifest_pb2.SkillManifest.FromString(skill.manifest.wire))
     if made.grammar.phrases:
@@ -89,6 +94,10 @@ class _Making:
         self._classes: dict[str, speech_pb2.GrammarClass] = {}
         self._entries: dict[str, set[str]] = {}
         self._said: set[str] = set()
+
+    @property
+    def full(self) -> bool:
+        return len(self._said) >= MAX_PHRASES
 
     def add(self, manifest: manifest_pb2.SkillManifest) -> None:
         catalogues = {catalogue.name: catalogue for catalogue in manifest.catalogues}

@@ -35,16 +35,20 @@ class Teaching:
     registry: SkillRegistry
     pools: Sequence[str]
     teach: Teach
-    done: bool = False
+    _told_revision: int = -1
     _told: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def done(self) -> bool:
+        """Whether the pools know the registry as it is now."""
+        return self._told_revision == self.registry.revision
 
     async def follow(self) -> None:
         """Tell of each new skill, for ever."""
-        revision = -1
         while True:
-            if revision != self.registry.revision or not self.done:
-                revision = self.registry.revision
-                self.done = await self.tell()
+            revision = self.registry.revision
+            if not self.done and await self.tell():
+                self._told_revision = revision
             await asyncio.sleep(PAUSE_S)
 
     async def tell(self) -> bool:

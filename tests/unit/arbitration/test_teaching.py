@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,6 +11,7 @@ from services.arbitration.manifests import IntentSpec, Manifest
 from services.arbitration.registry_of_skills import SkillRegistry
 from services.arbitration.teaching import Teaching
 from services.runtime.errors import AntiphonError, Conflict, InvalidInput, Unavailable
+from tests.fakes.virtual_time import run
 
 pytestmark = pytest.mark.unit
 
@@ -72,3 +74,19 @@ async def test_a_skill_without_a_manifest_of_its_own_is_nobodys_business() -> No
     lessons = NotedLessons()
     assert await Teaching(skills, ("nlu",), lessons).tell()
     assert lessons.told == []
+
+
+def test_it_is_done_with_the_skills_as_they_are_and_not_with_those_before() -> None:
+    async def scenario() -> list[bool]:
+        skills, lessons = registry(), NotedLessons()
+        teaching = Teaching(skills, ("nlu",), lessons)
+        following = asyncio.create_task(teaching.follow())
+        await asyncio.sleep(0.1)
+        empty = teaching.done
+        skills.register(Manifest("clock", "1.0.0", ("en",), (IntentSpec("clock.x"),), wire=b"clock"), built_in=True)
+        at_once = teaching.done
+        await asyncio.sleep(1.0)
+        following.cancel()
+        return [empty, at_once, teaching.done]
+
+    assert run(scenario()) == [True, False, True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ from services.runtime.store_sqlite import SqliteSessionStore
 
 log = logging.getLogger(__name__)
 
+
+TAUGHT_S = 10.0
+"""Longest wait of a conversation for understanding to take the skills in."""
 
 WARM_S = 1.0
 """Between two looks for what the recognisers have to learn."""
@@ -144,13 +148,19 @@ class FrontDoor:
         return Premises(house, self.store, SessionKeeper(self.store), self.explanations, self.alarms)
 
     async def check(self) -> None:
-        """Raises Unavailable until the built-in skills are known, here and to understanding."""
+        """Raises Unavailable until the built-in skills are known."""
         if not self.ready:
             raise Unavailable("the skill host has not answered yet", reason="SKILLS_UNKNOWN")
-        if not self._taught:
-            self._taught = self.teaching.done
-            if not self._taught:
-                raise Unavailable("understanding has not taken the skills yet", reason="SKILLS_UNTAUGHT")
+
+    async def until_taught(self) -> None:
+        """The first conversations after a start wait until understanding knows the skills, but not for ever.
+
+        It is no matter of health: a replica that is not healthy while it starts is thought to have failed.
+        """
+        deadline = time.monotonic() + TAUGHT_S
+        while not self._taught:
+            self._taught = (self.ready and self.teaching.done) or time.monotonic() > deadline
+            await asyncio.sleep(0 if self._taught else 0.05)
 
     async def close(self) -> None:
         """Waits for effects under way, then lets go of everything."""

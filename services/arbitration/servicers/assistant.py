@@ -74,6 +74,7 @@ class AssistantServicer:
             set_seconds(config.recognition.endpointing.end_silence, self._door.settings.usual_silence)
         ports = SessionPorts.of(self._door.channels, config, self._door.grammars)
         conversation = Conversation(self._door.premises(ports, end_silence), opening)
+        await self._door.until_taught()
         inbox = _Inbox(requests, format_, ports.recogniser, opening.profile)
         stream = _Stream(conversation, self._messages(config, opening), call)
         async for message in stream.run(inbox.inputs()):

@@ -56,9 +56,12 @@ lock: ## Write requirements/*.txt anew (needs uv)
 	@compile() { uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCKFLAGS) "$$@"; }; \
 	compile pyproject.toml --extra dev --output-file requirements/dev.txt; \
-	compile pyproject.toml --extra serve --extra asr --extra tts --extra skills --constraint requirements/dev.txt \
+	compile pyproject.toml --extra serve --extra asr --extra triton --extra tts --extra skills --constraint requirements/dev.txt \
 		--output-file requirements/serve.txt; \
 	compile pyproject.toml --extra train --constraint requirements/dev.txt --output-file requirements/train.txt; \
+	compile pyproject.toml --extra train-torch --constraint requirements/dev.txt \
+		--output-file requirements/train-torch.txt; \
+	compile requirements/triton.in --output-file requirements/triton.txt; \
 	compile requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt; \
 	compile requirements/go.in --output-file requirements/go.txt
 
@@ -66,6 +69,11 @@ lock: ## Write requirements/*.txt anew (needs uv)
 train-setup: ## Make the environment of the training recipes in build/train
 	@python=$$(tools/find-python.sh); "$$python" -m venv --clear $(BUILD)/train
 	@$(BUILD)/train/bin/python -m pip install --require-hashes --requirement requirements/train.txt
+
+.PHONY: train-torch-setup
+train-torch-setup: ## Make the environment of the recipes that need torch in build/train-torch (about 5 GB)
+	@python=$$(tools/find-python.sh); "$$python" -m venv --clear $(BUILD)/train-torch
+	@$(BUILD)/train-torch/bin/python -m pip install --require-hashes --requirement requirements/train-torch.txt
 
 # --- use --------------------------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ from services.asr.requests import SessionConfig
 from services.asr.transcriber import Transcriber
 from services.registry import CAPABILITIES, DEFAULT_POOLS
 from services.runtime.deployment import RayPlatform
-from services.runtime.inference import read_definition
+from services.runtime.model_store import read_definition
 from services.runtime.platform import PlatformSettings
 from services.runtime.server import GrpcPlatform
 from services.runtime.spec import load_spec

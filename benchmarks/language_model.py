@@ -29,7 +29,7 @@ from services.asr.engines.lexicon import read_dictionary
 from services.asr.engines.pocketsphinx import PocketsphinxEngine
 from services.asr.grammar import GrammarClass, LanguageModel, PhraseGrammar
 from services.asr.requests import SessionConfig
-from services.runtime.inference import ModelStore
+from services.runtime.model_store import ModelStore
 from training.asr_commands.train import skills
 
 LIMIT_S = 1.0

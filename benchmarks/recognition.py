@@ -35,7 +35,7 @@ from services.asr.requests import Endpointing, SessionConfig
 from services.asr.transcriber import Transcriber
 from services.registry import CAPABILITIES, DEFAULT_POOLS
 from services.runtime.deployment import RayPlatform
-from services.runtime.inference import ModelStore
+from services.runtime.model_store import ModelStore
 from services.runtime.platform import PlatformSettings
 
 LIMIT = 0.90

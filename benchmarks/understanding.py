@@ -32,7 +32,7 @@ from services.nlu.manifests import skill_of
 from services.nlu.skills import Intent, Skill, SlotSpec, parts_of, slots_in
 from services.nlu.understanding import Alternative, Options, Situation
 from services.nlu.values.places import Gazetteer
-from services.runtime.inference import ModelStore
+from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
 from services.runtime.store import MemorySessionStore
 

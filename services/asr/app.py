@@ -11,7 +11,7 @@ from services.asr.engines.protocol import EngineModel
 from services.asr.recognizer import Recognizer
 from services.asr.servicer import SpeechRecognitionServicer
 from services.asr.settings import AsrSettings
-from services.runtime.inference import ModelStore
+from services.runtime.model_store import ModelStore
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec
 

@@ -24,7 +24,7 @@ from services.nlu.text import tokenise
 from services.nlu.understanding import Situation
 from services.nlu.values.finder import Finder
 from services.nlu.values.places import Gazetteer
-from services.runtime.inference import ModelStore
+from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec

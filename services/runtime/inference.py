@@ -1,46 +1,26 @@
-"""Models as the domain sees them: a definition, a store that holds bundles, and a client that runs them.
+"""Models as the domain sees them: a definition of what one takes and gives, and a client that runs it.
 
 A capability's engine calls `ModelClient.infer` and never learns where the model lives: `onnx.py` runs it in this
 process, `triton.py` on a Triton server. Both check a call against the same `ModelDefinition` first, so a wrong tensor
-is the same error in both homes and never reaches a native library.
-
-A bundle is a folder with `model.yaml`, the ONNX file it names, and `CARD.md`:
-
-    publisher: antiphon
-    name: intents-thin
-    version: "1"
-    file: model.onnx
-    sha256: <of the file>
-    licence: Apache-2.0
-    locales: [en]
-    inputs:  [{name: x, dtype: float32, shape: [-1, 16]}]     # -1: any length
-    outputs: [{name: y, dtype: float32, shape: [-1, 4]}]
-    states:  [{input: h, output: h_next, dtype: float32, shape: [1, 8]}]   # optional, carried along a sequence
-    parameters: {...}                                         # whatever the engine reads: labels, thresholds
+is the same error in both homes and never reaches a native library. `model_store.py` reads definitions from bundles.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from services.runtime.errors import FailedPrecondition, InvalidInput
 
 Tensor = npt.NDArray[Any]
 
-MODELS_VARIABLE = "ANTIPHON_MODELS"
-"""Environment variable: folders with further bundles, separated as in PATH. They come before the bundled ones."""
-
-_DTYPES = frozenset({"float32", "float16", "int64", "int32", "int8", "uint8", "bool"})
-_DEPTH = 3  # <store>/<publisher>/<name>/<version>/model.yaml is the deepest layout
+MAX_SEQUENCE_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +32,7 @@ class TensorSpec:
     shape: tuple[int | None, ...]
 
     def check(self, value: Tensor, model: str) -> None:
-        """Raises InvalidInput when dtype or shape differ."""
+        """Raises InvalidInput when dtype or shape differ, or when a number is infinite or none at all."""
         fits = len(value.shape) == len(self.shape) and all(
             have == want if want is not None else have > 0 for have, want in zip(value.shape, self.shape, strict=True)
         )
@@ -63,34 +43,78 @@ class TensorSpec:
                 reason="TENSOR_MISMATCH",
                 field=self.name,
             )
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise InvalidInput(
+                f"{self.name} of model {model} holds NaN or infinity.", reason="TENSOR_NOT_FINITE", field=self.name
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class StateSpec:
-    """A tensor that a stateful model hands from one call of a sequence to the next; it starts as zeros."""
+    """A tensor that a stateful model hands from one call of a sequence to the next; it starts as zeros.
+
+    `shape` is that of one sequence, so 1 along `batch_axis`, the axis along which sequences are laid side by side.
+    """
 
     input: str
     output: str
     dtype: str
     shape: tuple[int, ...]
+    batch_axis: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """Calls may be merged along the first axis of every input and output, and along each state's `batch_axis`.
+
+    Attributes:
+        max_size: rows of a merged call.
+        delay_ms: longest that a call waits for others while there would be room to run it.
+    """
+
+    max_size: int
+    delay_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """A long input may be given whole and is run in pieces of `size` along `axis` of every input; see `stream`."""
+
+    axis: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceStep:
     """Marks a call as part of a sequence of calls that share state.
 
-    `id` is unique within the client; `start` forgets what was there, `end` drops the state after the call. Calls of one
-    sequence come one after the other; a sequence that ends early is simply left, it is dropped when idle.
+    `id`, from 1 to 2**63 - 1, is unique within the client; `start` forgets what was there, `end` drops the state after
+    the call. Calls of one sequence come one after the other; a sequence that ends early is simply left, it is dropped
+    when idle.
     """
 
     id: int
     start: bool = False
     end: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises InvalidInput `SEQUENCE_INVALID`."""
+        if not 1 <= self.id <= MAX_SEQUENCE_ID:
+            raise InvalidInput("The id of a sequence is from 1 to 2**63 - 1.", reason="SEQUENCE_INVALID")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelDefinition:
-    """What a bundle declares: enough to check a call, to describe the model, and to build a Triton configuration."""
+    """What a bundle declares: enough to check a call, to describe the model, and to build a Triton configuration.
+
+    Attributes:
+        path: of the model's file.
+        sha256: of that file, hex.
+        batching: None runs each call alone.
+        streaming: None if a long input cannot be cut.
+        tolerance: what the outputs of the two homes may differ, absolute and relative.
+        parameters: whatever the engine reads.
+    """
 
     publisher: str
     name: str
@@ -102,6 +126,9 @@ class ModelDefinition:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     states: tuple[StateSpec, ...] = ()
+    batching: Batching | None = None
+    streaming: Streaming | None = None
+    tolerance: float = 1e-5
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -110,9 +137,15 @@ class ModelDefinition:
         return f"{self.publisher}/{self.name}@{self.version}"
 
     @property
+    def triton_name(self) -> str:
+        """Each version is a Triton model of its own: a reload of one never ends the sequences of another."""
+        return f"{self.publisher}.{self.name}@{self.version}"
+
+    @property
     def card(self) -> Path:
-        """The model card: what it was made of, how good it is, where it fails."""
-        return self.path.parent / "CARD.md"
+        """The model card: what it was made of, how good it is, where it fails. A part's lies with the whole."""
+        own, whole = self.path.parent / "CARD.md", self.path.parent.parent / "CARD.md"
+        return whole if whole.is_file() and not own.is_file() else own
 
     def check(self, inputs: Mapping[str, Tensor]) -> None:
         """Raises InvalidInput unless exactly the declared inputs are there, each with its dtype and shape."""
@@ -147,7 +180,7 @@ class ModelDefinition:
 
 
 class ModelClient(Protocol):
-    """Runs models. Implemented by `onnx.OnnxClient` (embedded) and `triton.TritonClient`."""
+    """Runs models. Implemented by `onnx.OnnxClient` (embedded), `triton.TritonClient`, and `resilient.py` over both."""
 
     def definition(self, model: str) -> ModelDefinition:
         """The definition of `publisher/name@version` (or `publisher/name`: the newest).
@@ -180,89 +213,22 @@ class ModelClient(Protocol):
             InvalidInput: a tensor does not fit the definition.
             FailedPrecondition: no such model, or its file is not the one declared.
             DeadlineExceeded, Overloaded: not run, or stopped, in time.
+            Unavailable: the server that runs it is gone; `SEQUENCE_LOST` when the state went with it.
         """
         ...
 
+    def stream(
+        self, model: str, inputs: Mapping[str, Tensor], *, deadline: float | None = None
+    ) -> AsyncIterator[Mapping[str, Tensor]]:
+        """Runs a long input from its beginning and yields the outputs of each piece as they come.
+
+        Needs a model that declares `streaming`; the last piece may be shorter. Arguments and errors as of `infer`;
+        InvalidInput `STREAMING_NOT_DECLARED` otherwise. Whoever stops iterating stops the run.
+        """
+        ...
+
+    def backend(self, model: str) -> str:
+        """Where the next call of this model would run: "embedded" or "triton"."""
+        ...
+
     async def close(self) -> None: ...
-
-
-class ModelStore:
-    """Bundles found in folders. The first folder that holds a given `publisher/name@version` wins."""
-
-    def __init__(self, roots: Iterable[Path]) -> None:
-        self._models: dict[str, ModelDefinition] = {}
-        for root in roots:
-            for definition in map(read_definition, _definitions_below(root)):
-                self._models.setdefault(definition.id, definition)
-
-    @classmethod
-    def with_bundled(cls, *bundled: Path, environ: Mapping[str, str] = os.environ) -> ModelStore:
-        """The operator's folders (`ANTIPHON_MODELS`) first, then those that ship with a capability."""
-        extra = [Path(entry) for entry in environ.get(MODELS_VARIABLE, "").split(os.pathsep) if entry]
-        return cls([*extra, *bundled])
-
-    def models(self) -> Sequence[ModelDefinition]:
-        return tuple(self._models.values())
-
-    def get(self, model: str) -> ModelDefinition:
-        """`publisher/name@version`, or `publisher/name` for the highest version. Raises FailedPrecondition."""
-        if found := self._models.get(model):
-            return found
-        versions = [one for one in self._models.values() if f"{one.publisher}/{one.name}" == model]
-        if not versions:
-            raise FailedPrecondition(
-                f"No model {model} in the store; there are {sorted(self._models)}. "
-                f"{MODELS_VARIABLE} names further folders.",
-                reason="MODEL_MISSING",
-                metadata={"model": model},
-            )
-        return max(versions, key=lambda one: [(part.isdigit(), part.zfill(9)) for part in one.version.split(".")])
-
-
-def read_definition(path: Path) -> ModelDefinition:
-    """Reads one `model.yaml`. Raises FailedPrecondition `MODEL_DEFINITION_INVALID` naming the file and the key."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return ModelDefinition(
-            publisher=str(raw["publisher"]),
-            name=str(raw["name"]),
-            version=str(raw["version"]),
-            path=path.parent / str(raw.get("file", "model.onnx")),
-            sha256=str(raw["sha256"]).lower(),
-            licence=str(raw["licence"]),
-            locales=tuple(str(tag) for tag in raw["locales"]),
-            inputs=tuple(_tensor(item) for item in raw["inputs"]),
-            outputs=tuple(_tensor(item) for item in raw["outputs"]),
-            states=tuple(_state(item) for item in raw.get("states", ())),
-            parameters=dict(raw.get("parameters", {})),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
-        raise FailedPrecondition(
-            f"{path} is no model definition: {type(error).__name__} at {str(error).splitlines()[0][:80]}.",
-            reason="MODEL_DEFINITION_INVALID",
-        ) from error
-
-
-def _definitions_below(root: Path) -> list[Path]:
-    found = [path for depth in range(_DEPTH + 1) for path in root.glob("*/" * depth + "model.yaml")]
-    return sorted(found)
-
-
-def _dtype(raw: Mapping[str, Any]) -> str:
-    if raw["dtype"] not in _DTYPES:
-        raise ValueError(f"dtype {raw['dtype']!r}, known are {sorted(_DTYPES)}")
-    return str(raw["dtype"])
-
-
-def _tensor(raw: Mapping[str, Any]) -> TensorSpec:
-    shape = tuple(None if size == -1 else int(size) for size in raw["shape"])
-    return TensorSpec(name=str(raw["name"]), dtype=_dtype(raw), shape=shape)
-
-
-def _state(raw: Mapping[str, Any]) -> StateSpec:
-    return StateSpec(
-        input=str(raw["input"]),
-        output=str(raw["output"]),
-        dtype=_dtype(raw),
-        shape=tuple(int(size) for size in raw["shape"]),
-    )

@@ -25,7 +25,8 @@ from services.runtime.errors import (
     InvalidInput,
     Overloaded,
 )
-from services.runtime.inference import ModelDefinition, ModelStore, SequenceStep, Tensor
+from services.runtime.inference import ModelDefinition, SequenceStep, Tensor
+from services.runtime.model_store import ModelStore
 
 # onnxruntime's exceptions have no common parent of their own.
 _NATIVE_ERRORS = (

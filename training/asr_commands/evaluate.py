@@ -31,7 +31,7 @@ from services.asr.events import Endpoint, EndpointReason, Final, Partial
 from services.asr.requests import Endpointing, SessionConfig
 from services.asr.transcriber import RATE_HZ, Transcriber
 from services.runtime.audio import AudioFormat, Encoding, Pcm, PcmDecoder
-from services.runtime.inference import read_definition
+from services.runtime.model_store import read_definition
 from training.asr_commands.grammar import sample
 from training.asr_commands.places import known_places
 from training.asr_commands.speaking import Job, speak

@@ -17,7 +17,7 @@ from services.asr.engines.bundles import PocketsphinxBundle
 from services.asr.engines.language_model_worker import Base, build
 from services.asr.engines.pocketsphinx_worker import Decoders
 from services.asr.grammar import LanguageModel, PhraseGrammar
-from services.runtime.inference import read_definition
+from services.runtime.model_store import read_definition
 
 BUILT_IN = ("calculator", "clock", "home", "lists", "notyet", "smalltalk", "timers", "units")
 

@@ -32,7 +32,7 @@ from services.nlu.text import normalise, tokenise
 from services.nlu.understanding import Situation
 from services.nlu.values.finder import Finder
 from services.nlu.values.places import Gazetteer
-from services.runtime.inference import read_definition
+from services.runtime.model_store import read_definition
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "services" / "asr" / "models" / "en-commands" / "model.yaml"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.runtime.inference import ModelStore
+from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
 from training.nlu_intents.data import Corpus, Sentence, load
 from training.nlu_intents.encoding import Encoded

@@ -1,6 +1,6 @@
 """Where a pocketsphinx model's files are; read by the worker and by `pocketsphinx.py`.
 
-A bundle is a `model.yaml` as everywhere (`services/runtime/inference.py`), without tensors, with these parameters:
+A bundle is a `model.yaml` as everywhere (`services/runtime/model_store.py`), without tensors, with these parameters:
 
     acoustic_model, language_model, dictionary: paths beside model.yaml; `wheel:…` for files of the pocketsphinx wheel
     decoder: further settings of pocketsphinx

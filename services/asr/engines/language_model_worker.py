@@ -39,7 +39,7 @@ from services.asr.engines.spoken_forms import spoken_forms
 from services.asr.engines.trie import write_trie
 from services.asr.grammar import PhraseGrammar
 from services.runtime.errors import FailedPrecondition, InvalidInput
-from services.runtime.inference import read_definition
+from services.runtime.model_store import read_definition
 from services.runtime.worker_process import serve
 
 _NICE = 5

@@ -21,7 +21,7 @@ from services.asr.grammar import LanguageModel
 from services.asr.requests import Phrase, SessionConfig
 from services.asr.transcriber import Decoder, Transcriber
 from services.runtime.errors import FailedPrecondition, InvalidInput, Unavailable
-from services.runtime.inference import read_definition
+from services.runtime.model_store import read_definition
 from services.runtime.worker_process import serve
 
 _KEPT_DECODERS = 4  # idle, per model: 12 MB each with the commands model, 96 MB with the dictation model

@@ -15,7 +15,7 @@ from services.asr.grammar import PhraseGrammar
 from services.asr.recognizer import Recognizer
 from services.asr.requests import Endpointing, SessionConfig
 from services.asr.settings import AsrSettings
-from services.runtime.inference import ModelStore
+from services.runtime.model_store import ModelStore
 from training.asr_commands.evaluate import distance
 from training.asr_commands.mandarin import build
 

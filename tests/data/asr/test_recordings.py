@@ -15,7 +15,7 @@ from services.asr.engines.silero import SileroDetector
 from services.asr.events import Final
 from services.asr.requests import Endpointing, SessionConfig
 from services.asr.transcriber import Transcriber
-from services.runtime.inference import read_definition
+from services.runtime.model_store import read_definition
 from training.asr_commands.evaluate import distance, measured, padded, read_wave, real
 
 pytestmark = pytest.mark.data

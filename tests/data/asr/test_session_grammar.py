@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.asr.engines.bundles import PocketsphinxBundle
-from services.runtime.inference import read_definition
+from services.runtime.model_store import read_definition
 from training.asr_commands.evaluate import in_other_words, measured, synthetic
 from training.asr_commands.train import OUT
 from training.asr_languages.sessions import built_in_grammar, with_grammar

@@ -17,7 +17,7 @@ import pytest
 from services.nlu.app import BUNDLED
 from services.nlu.engines.labels import LabelEngine, LabelReading
 from services.nlu.text import Token
-from services.runtime.inference import ModelStore
+from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
 from training.nlu_intents.data import OUT_OF_SCOPE, Corpus, Sentence, load
 

@@ -20,7 +20,7 @@ from services.nlu.engines.engine import OUT_OF_SCOPE
 from services.nlu.engines.thin import ThinEngine
 from services.nlu.text import normalise, tokenise
 from services.nlu.values.arithmetic import read_expression
-from services.runtime.inference import ModelStore
+from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
 from training.nlu_thin.data import Corpus, load
 from training.nlu_thin.grammar import Example

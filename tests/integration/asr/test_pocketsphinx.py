@@ -21,7 +21,8 @@ from services.asr.events import BiasingReport, Endpoint, EndpointReason, Event, 
 from services.asr.requests import Endpointing, Phrase, SessionConfig
 from services.runtime.audio import AudioFormat, Encoding, PcmEncoder
 from services.runtime.errors import FailedPrecondition, Unavailable, WorkerLost
-from services.runtime.inference import ModelDefinition, read_definition
+from services.runtime.inference import ModelDefinition
+from services.runtime.model_store import read_definition
 from tests.fixtures.synthetic_speech import quiet, spoken
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]

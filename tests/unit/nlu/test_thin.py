@@ -22,7 +22,7 @@ from services.nlu.understanding import Alternative, Options, Situation, Understa
 from services.nlu.values.arithmetic import Expression
 from services.nlu.values.places import Gazetteer, Place
 from services.runtime.errors import FailedPrecondition
-from services.runtime.inference import ModelStore
+from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
 from tests.fakes.skill_manifests import empty_library
 from tests.unit.nlu.test_text import HOSTILE

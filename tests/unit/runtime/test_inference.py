@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from services.runtime.errors import FailedPrecondition, InvalidInput
-from services.runtime.inference import ModelStore, TensorSpec, read_definition
+from services.runtime.inference import TensorSpec
+from services.runtime.model_store import ModelStore, read_definition
 
 pytestmark = pytest.mark.unit
 

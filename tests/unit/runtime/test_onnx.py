@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from services.runtime.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidInput, Overloaded
-from services.runtime.inference import ModelStore, SequenceStep
+from services.runtime.inference import SequenceStep
+from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
 from tests.unit.runtime.tiny_graphs import graph, write_bundle
 

@@ -1,0 +1,160 @@
+"""Model bundles on disk: reads `model.yaml`, finds bundles in folders.
+
+Every capability's `app.py` makes a `ModelStore` of its own bundles and the operator's (`ANTIPHON_MODELS`).
+
+A bundle is a folder with `model.yaml`, the ONNX file it names, and `CARD.md`:
+
+    publisher: antiphon
+    name: intents-thin
+    version: "1"
+    file: model.onnx
+    sha256: <of the file>
+    licence: Apache-2.0
+    locales: [en]
+    inputs:  [{name: x, dtype: float32, shape: [-1, 16]}]     # -1: any length
+    outputs: [{name: y, dtype: float32, shape: [-1, 4]}]
+    states:  [{input: h, output: h_next, dtype: float32, shape: [1, 8]}]   # optional, carried along a sequence
+    batching: {max_size: 32, delay_ms: 2}                     # optional: calls may be merged along the first axis
+    streaming: {axis: 1, size: 16}                            # optional: a long input may be run in pieces
+    tolerance: 1.0e-5                                         # optional: what the two homes may differ
+    parameters: {...}                                         # whatever the engine reads: labels, thresholds
+
+    # A state's shape is that of one sequence; `batch_axis: 1` says where others are laid beside it, 0 if not given.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from services.runtime.errors import FailedPrecondition
+from services.runtime.inference import Batching, ModelDefinition, StateSpec, Streaming, TensorSpec
+
+MODELS_VARIABLE = "ANTIPHON_MODELS"
+"""Environment variable: folders with further bundles, separated as in PATH. They come before the bundled ones."""
+
+_DTYPES = frozenset({"float32", "float16", "int64", "int32", "int8", "uint8", "bool"})
+_ID_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DEPTH = 4  # <store>/<publisher>/<name>/<version>/<part>/model.yaml is the deepest layout
+_MAX_BATCH = 1024
+_MAX_DELAY_MS = 1000.0
+
+
+class ModelStore:
+    """Bundles found in folders. The first folder that holds a given `publisher/name@version` wins."""
+
+    def __init__(self, roots: Iterable[Path]) -> None:
+        self._models: dict[str, ModelDefinition] = {}
+        for root in roots:
+            for definition in map(read_definition, _definitions_below(root)):
+                self._models.setdefault(definition.id, definition)
+
+    @classmethod
+    def with_bundled(cls, *bundled: Path, environ: Mapping[str, str] = os.environ) -> ModelStore:
+        """The operator's folders (`ANTIPHON_MODELS`) first, then those that ship with a capability."""
+        extra = [Path(entry) for entry in environ.get(MODELS_VARIABLE, "").split(os.pathsep) if entry]
+        return cls([*extra, *bundled])
+
+    def models(self) -> Sequence[ModelDefinition]:
+        return tuple(self._models.values())
+
+    def get(self, model: str) -> ModelDefinition:
+        """`publisher/name@version`, or `publisher/name` for the highest version. Raises FailedPrecondition."""
+        if found := self._models.get(model):
+            return found
+        versions = [one for one in self._models.values() if f"{one.publisher}/{one.name}" == model]
+        if not versions:
+            raise FailedPrecondition(
+                f"No model {model} in the store; there are {sorted(self._models)}. "
+                f"{MODELS_VARIABLE} names further folders.",
+                reason="MODEL_MISSING",
+                metadata={"model": model},
+            )
+        return max(versions, key=lambda one: [(part.isdigit(), part.zfill(9)) for part in one.version.split(".")])
+
+
+def read_definition(path: Path) -> ModelDefinition:
+    """Reads one `model.yaml`. Raises FailedPrecondition `MODEL_DEFINITION_INVALID` naming the file and the key."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return ModelDefinition(
+            publisher=_part_of_id(raw, "publisher"),
+            name=_part_of_id(raw, "name"),
+            version=_part_of_id(raw, "version"),
+            path=path.parent / str(raw.get("file", "model.onnx")),
+            sha256=str(raw["sha256"]).lower(),
+            licence=str(raw["licence"]),
+            locales=tuple(str(tag) for tag in raw["locales"]),
+            inputs=tuple(_tensor(item) for item in raw["inputs"]),
+            outputs=tuple(_tensor(item) for item in raw["outputs"]),
+            states=tuple(_state(item) for item in raw.get("states", ())),
+            batching=_batching(raw.get("batching")),
+            streaming=_streaming(raw.get("streaming")),
+            tolerance=float(raw.get("tolerance", 1e-5)),
+            parameters=dict(raw.get("parameters", {})),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise FailedPrecondition(
+            f"{path} is no model definition: {type(error).__name__} at {str(error).splitlines()[0][:80]}.",
+            reason="MODEL_DEFINITION_INVALID",
+        ) from error
+
+
+def _definitions_below(root: Path) -> list[Path]:
+    found = [path for depth in range(_DEPTH + 1) for path in root.glob("*/" * depth + "model.yaml")]
+    return sorted(found)
+
+
+def _part_of_id(raw: Mapping[str, Any], key: str) -> str:
+    """They become names of folders: nothing that leads out of one is taken."""
+    if not _ID_PART.fullmatch(str(raw[key])):
+        raise ValueError(f"{key}: letters, digits, '.', '_' and '-', beginning with a letter or digit")
+    return str(raw[key])
+
+
+def _dtype(raw: Mapping[str, Any]) -> str:
+    if raw["dtype"] not in _DTYPES:
+        raise ValueError(f"dtype {raw['dtype']!r}, known are {sorted(_DTYPES)}")
+    return str(raw["dtype"])
+
+
+def _tensor(raw: Mapping[str, Any]) -> TensorSpec:
+    shape = tuple(None if size == -1 else int(size) for size in raw["shape"])
+    return TensorSpec(name=str(raw["name"]), dtype=_dtype(raw), shape=shape)
+
+
+def _state(raw: Mapping[str, Any]) -> StateSpec:
+    shape = tuple(int(size) for size in raw["shape"])
+    axis = int(raw.get("batch_axis", 0))
+    if not 0 <= axis < len(shape) or shape[axis] != 1:
+        raise ValueError(f"state {raw['input']!r}: shape is that of one sequence, 1 along batch_axis {axis}")
+    return StateSpec(
+        input=str(raw["input"]),
+        output=str(raw["output"]),
+        dtype=_dtype(raw),
+        shape=shape,
+        batch_axis=axis,
+    )
+
+
+def _batching(raw: Mapping[str, Any] | None) -> Batching | None:
+    if raw is None:
+        return None
+    batching = Batching(max_size=int(raw["max_size"]), delay_ms=float(raw["delay_ms"]))
+    if not (1 <= batching.max_size <= _MAX_BATCH and 0 <= batching.delay_ms <= _MAX_DELAY_MS):
+        raise ValueError(f"batching: max_size is 1 to {_MAX_BATCH}, delay_ms 0 to {_MAX_DELAY_MS:g}")
+    return batching
+
+
+def _streaming(raw: Mapping[str, Any] | None) -> Streaming | None:
+    if raw is None:
+        return None
+    streaming = Streaming(axis=int(raw["axis"]), size=int(raw["size"]))
+    if streaming.axis < 1 or streaming.size < 1:
+        raise ValueError("streaming: axis is 1 or more, as axis 0 is the batch; size is 1 or more")
+    return streaming

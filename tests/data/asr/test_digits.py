@@ -1,0 +1,53 @@
+"""Strings of digits: that they are always the same, and how their errors are counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.asr_digits.data import SPEAKERS, joined, recordings, test_set
+from training.asr_digits.scoring import distance, scored
+
+pytestmark = pytest.mark.data
+
+
+def test_every_recording_of_a_speaker_is_said_three_times(data: Path) -> None:
+    strings = test_set("lucas", data)
+    counts = np.bincount([digit for one in strings for digit in one.digits])
+    assert list(counts) == [150] * 10
+    assert {len(one.digits) for one in strings} == set(range(1, 9))
+
+
+def test_a_test_set_is_always_the_same(data: Path) -> None:
+    first, second = test_set("nicolas", data)[:5], test_set("nicolas", data)[:5]
+    for one, other in zip(first, second, strict=True):
+        assert one.digits == other.digits
+        assert np.array_equal(one.wave, other.wave)
+
+
+def test_five_speakers_said_each_digit_fifty_times(data: Path) -> None:
+    for speaker in SPEAKERS:
+        assert list(np.bincount([one.digit for one in recordings(speaker, data)])) == [50] * 10
+
+
+def test_gaps_are_silent_and_cross_fades_overlap() -> None:
+    ones = np.ones(100, np.float32)
+    apart = joined([ones, ones], [50], lead=10, tail=20)
+    assert apart.size == 10 + 100 + 50 + 100 + 20
+    assert not apart[:10].any()
+    assert not apart[110:160].any()
+    together = joined([ones, ones], [-40], lead=0, tail=0)
+    assert together.size == 160
+    assert np.allclose(together, 1, atol=0.03)  # two linear ramps add up to one
+
+
+def test_errors_are_substitutions_insertions_and_deletions() -> None:
+    assert distance([1, 2, 3], [1, 3]) == 1
+    assert distance([1, 2], [1, 2, 2]) == 1
+    assert distance([1, 2], [2, 1]) == 2
+    score = scored([[1, 2], [3]], [[1], [3, 3]])
+    assert score.rate == pytest.approx(2 / 3)
+    low, high = score.interval()
+    assert low <= score.rate <= high

@@ -132,7 +132,7 @@ def in_strings(count: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     return strings
 
 
-def test_set(speaker: str, data: Path) -> list[Utterance]:
+def held_out_strings(speaker: str, data: Path) -> list[Utterance]:
     """About 335 clean strings that hold every recording of a speaker three times; always the same ones.
 
     Silence is white noise 60 dB under the loudest sample, levels are as recorded.

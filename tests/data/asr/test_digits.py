@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.asr_digits.data import SPEAKERS, joined, recordings, test_set
+from training.asr_digits.data import SPEAKERS, joined, recordings, held_out_strings
 from training.asr_digits.scoring import distance, scored
 
 pytestmark = pytest.mark.data
 
 
 def test_every_recording_of_a_speaker_is_said_three_times(data: Path) -> None:
-    strings = test_set("lucas", data)
+    strings = held_out_strings("lucas", data)
     counts = np.bincount([digit for one in strings for digit in one.digits])
     assert list(counts) == [150] * 10
     assert {len(one.digits) for one in strings} == set(range(1, 9))
 
 
 def test_a_test_set_is_always_the_same(data: Path) -> None:
-    first, second = test_set("nicolas", data)[:5], test_set("nicolas", data)[:5]
+    first, second = held_out_strings("nicolas", data)[:5], held_out_strings("nicolas", data)[:5]
     for one, other in zip(first, second, strict=True):
         assert one.digits == other.digits
         assert np.array_equal(one.wave, other.wave)

@@ -76,7 +76,7 @@ def _model(model: EngineModel, engine: PocketsphinxEngine) -> capability_pb2.Mod
         digest=f"sha256:{model.digest}",
         licence=model.licence,
         locales=model.locales,
-        backend=engine.backend,
+        backend=engine.backend(model.id),
         engine=engine.name,
         mode=provenance_pb2.MODEL_MODE_FINETUNED,
         description=model.description,

@@ -18,6 +18,7 @@ from services.asr.events import (
     Final,
     GrammarReport,
     Partial,
+    SessionStats,
     SpeechActivity,
     UnmatchedPhrase,
 )
@@ -59,6 +60,7 @@ def session_config(
         speech_activity=options.speech_activity,
         endpointing=endpointing_update(options.endpointing).applied_to(defaults),
         phrases=phrases(options.biasing),
+        compute_budget=options.compute_budget if options.HasField("compute_budget") else None,
     )
 
 
@@ -130,10 +132,6 @@ def unknown_catalogues(given: speech_pb2.BiasingConfig) -> tuple[str, ...]:
 
 
 def _check_served(options: pb.RecognitionOptions) -> None:
-    if options.HasField("compute_budget") and not 0.0 <= options.compute_budget <= 1.0:
-        raise InvalidInput(
-            "compute_budget must be from 0 to 1", reason="COMPUTE_BUDGET_OUT_OF_RANGE", field="options.compute_budget"
-        )
     for name, asked in (
         ("multi_speaker", options.HasField("multi_speaker")),
         ("profanity_filter", options.profanity_filter),
@@ -156,6 +154,7 @@ def result(
         result_end_offset=duration(event.end),
         language_code=locale,
         utterance_index=event.utterance,
+        compute_spent=event.spent,
         models=models,
     )
     if isinstance(event, Partial):
@@ -168,6 +167,19 @@ def result(
         message.stability = 1.0
         message.stable_prefix_code_points = len(message.alternatives[0].spoken_text) if event.alternatives else 0
     return message
+
+
+def stats(
+    taken: SessionStats, audio_seconds: float, utterances: int, models: Sequence[provenance_pb2.ModelProvenance]
+) -> pb.RecognitionStats:
+    return pb.RecognitionStats(
+        audio_duration=duration(audio_seconds),
+        speech_duration=duration(taken.speech_seconds),
+        cpu_time=None if taken.cpu_seconds is None else duration(taken.cpu_seconds),
+        compute_spent=taken.spent,
+        utterance_count=utterances,
+        models=models,
+    )
 
 
 def written(text: str, locale: str) -> str:

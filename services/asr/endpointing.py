@@ -1,6 +1,6 @@
 """Decides where speech begins, pauses and ends, from one speech probability per chunk of audio.
 
-Called by `transcriber.py` for every 32 ms. Time is counted in chunks here and turned into seconds by the caller.
+Called by `segmenter.py` for every 32 ms. Time is counted in chunks here and turned into seconds by the caller.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What recognition tells: values that travel from a worker process to the servicer.
+"""What recognition tells: values that travel from an engine to the servicer.
 
 All times are seconds of audio from the start of the stream's audio.
 """
@@ -54,7 +54,7 @@ class Partial:
     """What was heard so far.
 
     `stability` is the measured share of such partials whose words stayed; `stable_prefix` the number of leading code
-    points that are not expected to change any more.
+    points that are not expected to change any more; `spent` as of `Final`.
     """
 
     utterance: int
@@ -64,6 +64,7 @@ class Partial:
     end: float
     stability: float
     stable_prefix: int
+    spent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +80,17 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """What was heard for good, best alternative first; without alternatives when the words so far came to nothing."""
+    """What was heard for good, best alternative first; without alternatives when the words so far came to nothing.
+
+    `spent` is the compute of the utterance as a fraction of the model's full cost; None where there is no dial.
+    """
 
     utterance: int
     revision: int
     alternatives: tuple[Alternative, ...]
     start: float
     end: float
+    spent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +120,14 @@ class GrammarReport:
 
 @dataclass(frozen=True, slots=True)
 class SessionStats:
-    """What the session took so far: seconds of speech, as estimated, and of CPU time in the worker."""
+    """What the session took so far: seconds of speech, as estimated, of CPU time where it is known, and compute.
+
+    `spent` is the compute as a fraction of the model's full cost; None where there is no dial.
+    """
 
     speech_seconds: float
-    cpu_seconds: float
+    cpu_seconds: float | None
+    spent: float | None = None
 
 
 Event = SpeechActivity | Partial | Endpoint | Final | BiasingReport | GrammarReport | SessionStats

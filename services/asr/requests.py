@@ -102,6 +102,8 @@ class SessionConfig:
         speech_activity: send speech activity.
         phrases: to expect.
         language_model: to hear with from the start on; None takes the model's own.
+        compute_budget: share of the model's full cost that it may spend, 0 to 1; None is all. Models without a dial
+            do not read it.
     """
 
     model: str
@@ -113,6 +115,7 @@ class SessionConfig:
     endpointing: Endpointing = field(default_factory=Endpointing)
     phrases: tuple[Phrase, ...] = ()
     language_model: LanguageModel | None = None
+    compute_budget: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_alternatives <= MAX_ALTERNATIVES:
@@ -120,5 +123,11 @@ class SessionConfig:
                 f"max_alternatives must be from 1 to {MAX_ALTERNATIVES}, not {self.max_alternatives}",
                 reason="ALTERNATIVES_OUT_OF_RANGE",
                 field="options.max_alternatives",
+            )
+        if self.compute_budget is not None and not 0.0 <= self.compute_budget <= 1.0:
+            raise InvalidInput(
+                "compute_budget must be from 0 to 1",
+                reason="COMPUTE_BUDGET_OUT_OF_RANGE",
+                field="options.compute_budget",
             )
         checked_phrases(self.phrases)

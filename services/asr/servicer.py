@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 
 from antiphon.asr.v1 import recognition_pb2 as pb
@@ -27,6 +27,7 @@ from services.asr.conversion import (
     result,
     session_config,
     speech_activity,
+    stats,
     unknown_catalogues,
 )
 from services.asr.events import BiasingReport, Endpoint, Event, Final, GrammarReport, Partial, SpeechActivity
@@ -66,7 +67,7 @@ class SpeechRecognitionServicer:
         source, audio = await self._recording(request)
         config = session_config(request.config, selection.model.id, self._recognizer.endpointing, source)
         phrase_grammar = await self._grammar(request.config.options)
-        events, stats = await self._recognizer.transcribe(config, audio, phrase_grammar)
+        events, taken = await self._recognizer.transcribe(config, audio, phrase_grammar)
         models = [self._provenance(selection)]
         results = [result(event, selection.locale, models) for event in events if isinstance(event, Final)]
         reports = [event for event in events if isinstance(event, BiasingReport)]
@@ -76,13 +77,7 @@ class SpeechRecognitionServicer:
             results=results,
             biasing_report=biasing_report(reports[0] if reports else None, unknown) if reports or unknown else None,
             grammar_report=grammar_report(adopted) if adopted else None,
-            stats=pb.RecognitionStats(
-                audio_duration=duration(config.format.seconds(len(audio))),
-                speech_duration=duration(stats.speech_seconds),
-                cpu_time=duration(stats.cpu_seconds),
-                utterance_count=len(results),
-                models=models,
-            ),
+            stats=stats(taken, config.format.seconds(len(audio)), len(results), models),
         )
 
     async def StreamingRecognize(
@@ -97,7 +92,7 @@ class SpeechRecognitionServicer:
         selection = self._select(asked)
         config = session_config(asked, selection.model.id, self._recognizer.endpointing)
         session, events = await self._recognizer.open(config, await self._grammar(asked.options))
-        stream = _Stream(session, selection.locale, [self._provenance(selection)])
+        stream = _Stream(session, selection.locale, lambda: self._provenance(selection))
         try:
             yield stream.stamped(_Response(session_started=self._started(stream)))
             for response in stream.responses(events, unknown_catalogues(asked.options.biasing)):
@@ -146,7 +141,7 @@ class SpeechRecognitionServicer:
         return provenance_pb2.ModelProvenance(
             model=selection.model.id,
             digest=f"sha256:{selection.model.digest}",
-            backend=self._recognizer.engine.backend,
+            backend=self._recognizer.engine.backend(selection.model.id),
             engine=self._recognizer.engine.name,
             pool=self._pool,
             locale=selection.locale,
@@ -158,13 +153,18 @@ class _Stream:
     """The conversation on one StreamingRecognize after its config."""
 
     def __init__(
-        self, session: RecognizerSession, locale: str, models: Sequence[provenance_pb2.ModelProvenance]
+        self, session: RecognizerSession, locale: str, provenance: Callable[[], provenance_pb2.ModelProvenance]
     ) -> None:
         self.locale = locale
-        self.models = models
+        self._provenance = provenance
         self._session = session
         self._acknowledged = 0.0
         self._utterances = 0
+
+    @property
+    def models(self) -> Sequence[provenance_pb2.ModelProvenance]:
+        """What hears it: asked anew each time, for a model may move to its other home in the middle of a stream."""
+        return [self._provenance()]
 
     async def answer(
         self, requests: AsyncIterator[pb.StreamingRecognizeRequest], call: Call
@@ -239,11 +239,4 @@ class _Stream:
         raise TypeError(f"{type(event).__name__} is no event for a client")
 
     def _stats(self) -> pb.RecognitionStats:
-        stats = self._session.stats
-        return pb.RecognitionStats(
-            audio_duration=duration(self._session.received_s),
-            speech_duration=duration(stats.speech_seconds),
-            cpu_time=duration(stats.cpu_seconds),
-            utterance_count=self._utterances,
-            models=self.models,
-        )
+        return stats(self._session.stats, self._session.received_s, self._utterances, self.models)

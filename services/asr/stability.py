@@ -1,4 +1,4 @@
-"""How much of a partial transcript will stay; used by `transcriber.py` for every partial.
+"""How much of a partial transcript will stay; used by `segmenter.py` for every partial.
 
 The first pass of a decoder rewrites its last words as more audio comes. What has not changed over the last few looks is
 told as stable, apart from the last word, which may still grow ("six" -> "sixty").

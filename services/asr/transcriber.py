@@ -1,37 +1,21 @@
-"""One session's hearing, in the worker process: audio in, events out.
+"""One session's hearing in a worker process, by an engine that answers at once.
 
-Called by an engine's worker (`engines/pocketsphinx_worker.py`) for every request. It decodes the client's encoding,
-finds speech, and feeds the decoder only while there is some: silence costs nothing but the detector. A decoder is
-borrowed for the time of one utterance, so a worker needs as many as there are people speaking, not sessions.
+Called by the engine's worker (`engines/pocketsphinx_worker.py`) for every request. What is speech and when it ends is
+the segmenter's affair; a decoder is borrowed for the time of one utterance, so a worker needs as many as there are
+people speaking, not sessions.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from services.asr.endpointing import CHUNK_SECONDS, Change, Endpointer
-from services.asr.events import Alternative, Endpoint, EndpointReason, Event, Final, Partial, SpeechActivity, Word
+from services.asr.events import Alternative, Event
 from services.asr.requests import EndpointingUpdate, SessionConfig
-from services.asr.stability import StableText
-from services.runtime.audio import Framer, Pcm, PcmDecoder
+from services.asr.segmenter import Segmenter, SpeechDetector
+from services.runtime.audio import Pcm
 
-RATE_HZ = 16_000
-CHUNK = 512  # samples, 32 ms
-_PRE_ROLL_CHUNKS = 10  # 320 ms before the onset: the detector is late for weak consonants
-_HELD_AFTER_CHUNKS = 8  # 256 ms of silence are decoded after speech; more waits until speech goes on, or is dropped
-_LEVEL_CHUNKS = 3  # about 100 ms
-
-
-class SpeechDetector(Protocol):
-    """Speech probability; keeps one stream's state."""
-
-    def probabilities(self, chunks: NDArray[np.int16]) -> list[float]:
-        """Probability 0 to 1 of each chunk; shape (n, 512), 16 kHz."""
-        ...
+_Answer = TypeVar("_Answer")
 
 
 class Decoder(Protocol):
@@ -67,187 +51,72 @@ class Transcriber:
     """One session."""
 
     def __init__(self, config: SessionConfig, detector: SpeechDetector, decoders: DecoderPool) -> None:
-        self._config = config
-        self._detector = detector
         self._decoders = decoders
-        self._pcm = PcmDecoder(config.format, RATE_HZ)
-        self._framer = Framer(CHUNK)
-        self._endpointing = config.endpointing
-        self._endpointer = Endpointer(config.endpointing)
-        self._recent: deque[Pcm] = deque(maxlen=_PRE_ROLL_CHUNKS)
-        self._held: list[Pcm] = []
-        self._to_decode: list[Pcm] = []
-        self._decoder: Decoder | None = None
-        self._decoded_from = 0  # chunk at which the decoder's audio begins
-        self._adaptation = ""
-        self._utterance = 0
-        self._revision = 0
-        self._told = ("", 0.0, 0)  # the last partial's text, stability and stable prefix
-        self._stable = StableText()
-        self._endpoint_told = False
-        self._finished = False
-        self.speech_seconds = 0.0
+        self._segmenter = Segmenter(config, detector, self._begin)
+        self.adaptation = ""
+        """What the session's utterances taught so far."""
 
-    # What the session may be asked
+    @property
+    def speech_seconds(self) -> float:
+        return self._segmenter.speech_seconds
+
+    @property
+    def held_samples(self) -> int:
+        return self._segmenter.held_samples
 
     def feed(self, data: bytes) -> list[Event]:
-        return self._hear(self._pcm.feed(data))
+        return _answer(self._segmenter.feed(data))
 
     def finalize(self) -> list[Event]:
-        return [] if self._finished else self._end(EndpointReason.CLIENT)
+        return _answer(self._segmenter.finalize())
 
     def update_endpointing(self, update: EndpointingUpdate) -> list[Event]:
-        self._endpointing = update.applied_to(self._endpointing)
-        self._endpointer.configure(self._endpointing)
-        return []
+        return self._segmenter.update_endpointing(update)
 
     def finish(self) -> list[Event]:
         """The audio is over. Raises InvalidInput when it ended within a sample."""
-        events = self._hear(self._pcm.finish())
-        rest = self._framer.rest()
-        if rest.size and not self._finished:
-            events += self._hear(np.pad(rest, (0, CHUNK - rest.size)))
-        if not self._finished:
-            if self._decoder is not None:
-                events += self._end(EndpointReason.END_OF_AUDIO)
-            elif not self._endpoint_told:
-                events += self._end(EndpointReason.NO_SPEECH)
-        self._finished = True
-        return events
+        return _answer(self._segmenter.finish())
 
     def close(self) -> None:
-        if self._decoder is not None:
-            self._decoder.finish(1, False)
-            self._decoders.release(self._decoder)
-            self._decoder = None
+        _answer(self._segmenter.close())
 
-    # How
-
-    def _hear(self, pcm: Pcm) -> list[Event]:
-        events: list[Event] = []
-        if self._finished:
-            return events
-        chunks = self._framer.feed(pcm)
-        if len(chunks):
-            for chunk, probability in zip(chunks, self._detector.probabilities(chunks), strict=True):
-                events += self._step(chunk, probability)
-                if self._finished:
-                    return events
-            self._decode()
-            events += self._partial()
-        return events
-
-    def _step(self, chunk: Pcm, probability: float) -> list[Event]:
-        self._recent.append(chunk)
-        change = self._endpointer.step(probability)
-        match change:
-            case Change.STARTED:
-                self._begin()
-                return self._activity(True, self._endpointer.speech_start)
-            case Change.SILENCE:
-                return self._end(EndpointReason.SILENCE)
-            case Change.NO_SPEECH:
-                return self._end(EndpointReason.NO_SPEECH)
-            case Change.MAX_LENGTH:
-                self._take(chunk)
-                return self._end(EndpointReason.MAX_LENGTH)
-        if self._decoder is not None:
-            self._take(chunk)
-        if change is Change.PAUSED:
-            return self._activity(False, self._endpointer.speech_end)
-        if change is Change.RESUMED:
-            return self._activity(True, self._endpointer.now - 1)
-        return []
-
-    def _begin(self) -> None:
-        self._decoder = self._decoders.acquire()
-        self._decoder.start(self._adaptation)
-        self._to_decode = list(self._recent)
-        self._decoded_from = self._endpointer.now - len(self._recent)
-        self._revision, self._told, self._stable = 0, ("", 0.0, 0), StableText()
-
-    def _take(self, chunk: Pcm) -> None:
-        if self._endpointer.silence > _HELD_AFTER_CHUNKS:
-            self._held.append(chunk)
-            return
-        self._to_decode += [*self._held, chunk]
-        self._held.clear()
-
-    def _decode(self) -> None:
-        if self._decoder is not None and self._to_decode:
-            self._decoder.feed(np.concatenate(self._to_decode))
-            self._to_decode.clear()
-
-    def _partial(self) -> list[Event]:
-        if self._decoder is None or not self._config.interim:
-            return []
-        text = self._decoder.partial()
-        stability, prefix = self._stable.look(text)
-        if not text or (text, stability, prefix) == self._told:
-            return []
-        self._revision += text != self._told[0]
-        self._told = (text, stability, prefix)
-        return [
-            Partial(
-                self._utterance, self._revision, text, self._seconds(self._decoded_from), self._now, stability, prefix
-            )
-        ]
-
-    def _end(self, reason: EndpointReason) -> list[Event]:
-        spoke = self._decoder is not None
-        start = self._seconds(self._endpointer.speech_start) if spoke else None
-        end = self._seconds(self._endpointer.speech_end) if spoke else None
-        events: list[Event] = [Endpoint(reason, self._utterance, start, end, self._now)]
-        if start is not None and end is not None:
-            self.speech_seconds += end - start
-            events += self._final(start, end)
-        self._endpointer.end_utterance()
-        self._recent.clear()  # it was decoded; the next utterance must not hear it again
-        self._held.clear()
-        self._utterance += spoke
-        self._endpoint_told = True
-        self._finished = not self._endpointing.continuous
-        return events
-
-    def _final(self, start: float, end: float) -> list[Event]:
-        self._decode()
-        decoder, self._decoder = self._decoder, None
-        assert decoder is not None
-        heard = decoder.finish(self._config.max_alternatives, self._config.words)
-        self._adaptation = decoder.adaptation
-        self._decoders.release(decoder)
-        if not heard and not self._revision:  # a cough: nothing was told, nothing needs to be taken back
-            return []
-        offset = self._seconds(self._decoded_from)
-        alternatives = tuple(_shifted(alternative, offset) for alternative in heard)
-        return [Final(self._utterance, self._revision + 1, alternatives, start, end)]
-
-    def _activity(self, is_speech: bool, chunk: int) -> list[Event]:
-        if not self._config.speech_activity:
-            return []
-        latest = np.concatenate(list(self._recent)[-_LEVEL_CHUNKS:])
-        return [SpeechActivity(is_speech, self._seconds(chunk), level_dbfs(latest))]
-
-    @property
-    def _now(self) -> float:
-        return self._seconds(self._endpointer.now)
-
-    @staticmethod
-    def _seconds(chunks: int) -> float:
-        return round(chunks * CHUNK_SECONDS, 3)
+    def _begin(self) -> _Lent:
+        return _Lent(self._decoders, self)
 
 
-def level_dbfs(pcm: Pcm) -> float:
-    """RMS level, dB re full scale, -100 to 0."""
-    power = float(np.mean(np.square(pcm.astype(np.float32) / 32_768.0)))
-    return round(max(-100.0, 10.0 * float(np.log10(power + 1e-12))), 1)
+class _Lent:
+    """A decoder on loan for one utterance: `segmenter.Utterance`, never waiting."""
+
+    spent: float | None = None
+
+    def __init__(self, decoders: DecoderPool, session: Transcriber) -> None:
+        self._decoders = decoders
+        self._session = session
+        self._decoder = decoders.acquire()
+        self._decoder.start(session.adaptation)
+
+    async def feed(self, pcm: Pcm) -> None:
+        self._decoder.feed(pcm)
+
+    def partial(self) -> str:
+        return self._decoder.partial()
+
+    async def finish(self, max_alternatives: int, words: bool) -> list[Alternative]:
+        heard = self._decoder.finish(max_alternatives, words)
+        self._session.adaptation = self._decoder.adaptation
+        self._decoders.release(self._decoder)
+        return heard
+
+    async def close(self) -> None:
+        self._decoder.finish(1, False)
+        self._decoders.release(self._decoder)
 
 
-def _shifted(alternative: Alternative, offset: float) -> Alternative:
-    words = tuple(
-        Word(word.text, round(offset + word.start, 3), round(offset + word.end, 3), word.confidence)
-        for word in alternative.words
-    )
-    return Alternative(
-        alternative.text, alternative.confidence, words, alternative.acoustic_score, alternative.language_score
-    )
+def _answer(steps: Coroutine[Any, Any, _Answer]) -> _Answer:
+    """What a coroutine returns that never waits: no event loop is needed."""
+    try:
+        steps.send(None)
+    except StopIteration as done:
+        answer: _Answer = done.value
+        return answer
+    raise RuntimeError("an engine of a worker process must not wait")

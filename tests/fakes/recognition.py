@@ -11,7 +11,7 @@ from services.asr.engines.protocol import EngineModel
 from services.asr.events import Alternative, Endpoint, EndpointReason, Event, SessionStats, Word
 from services.asr.grammar import LanguageModel, PhraseGrammar
 from services.asr.requests import EndpointingUpdate, Phrase, SessionConfig
-from services.asr.transcriber import CHUNK
+from services.asr.segmenter import CHUNK
 from services.runtime.audio import Pcm
 from services.runtime.errors import WorkerLost
 
@@ -101,7 +101,6 @@ class RecordingEngine:
     """
 
     name = "recording"
-    backend = "embedded"
 
     def __init__(self, *locales: str) -> None:
         self.models = tuple(
@@ -112,6 +111,9 @@ class RecordingEngine:
         self.builds: dict[str, asyncio.Future[LanguageModel]] = {}
 
     async def start(self) -> None: ...
+
+    def backend(self, model: str) -> str:
+        return "embedded"
 
     async def open(self, config: SessionConfig) -> tuple[RecordingSession, list[Event]]:
         self.sessions.append(RecordingSession(config))

@@ -29,7 +29,8 @@ from services.asr.engines.pocketsphinx_worker import Decoders
 from services.asr.engines.silero import SileroDetector
 from services.asr.events import Endpoint, EndpointReason, Final, Partial
 from services.asr.requests import Endpointing, SessionConfig
-from services.asr.transcriber import RATE_HZ, Transcriber
+from services.asr.segmenter import RATE_HZ
+from services.asr.transcriber import Transcriber
 from services.runtime.audio import AudioFormat, Encoding, Pcm, PcmDecoder
 from services.runtime.model_store import read_definition
 from training.asr_commands.grammar import sample

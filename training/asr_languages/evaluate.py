@@ -21,7 +21,7 @@ import numpy as np
 
 from services.asr.engines.pocketsphinx_worker import Decoders
 from services.asr.grammar import PhraseGrammar
-from services.asr.transcriber import RATE_HZ
+from services.asr.segmenter import RATE_HZ
 from services.runtime.audio import Pcm
 from training.asr_commands.evaluate import HEADING, measured, padded, read_wave
 from training.asr_commands.speaking import Job, speak

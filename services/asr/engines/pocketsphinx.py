@@ -32,7 +32,6 @@ class PocketsphinxEngine:
     """
 
     name = "pocketsphinx"
-    backend = "process"
 
     def __init__(self, definitions: Sequence[ModelDefinition], workers: int | None = None, cache: str = "") -> None:
         bundles = [PocketsphinxBundle.open(definition) for definition in definitions]
@@ -50,6 +49,9 @@ class PocketsphinxEngine:
         except BaseException:
             await session.close()
             raise
+
+    def backend(self, model: str) -> str:
+        return "process"
 
     def built(self, model: str, grammar: PhraseGrammar) -> LanguageModel | None:
         return self._language_models.find(model, grammar)

@@ -60,7 +60,10 @@ class Engine(Protocol):
     """Raises AntiphonErrors only."""
 
     name: str
-    backend: str
+
+    def backend(self, model: str) -> str:
+        """Where the next call to this model runs, as provenance tells it: "process", "embedded" or "triton"."""
+        ...
 
     @property
     def models(self) -> tuple[EngineModel, ...]: ...

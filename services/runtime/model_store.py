@@ -20,6 +20,7 @@ A bundle is a folder with `model.yaml`, the ONNX file it names, and `CARD.md`:
     parameters: {...}                                         # whatever the engine reads: labels, thresholds
 
     # A state's shape is that of one sequence; `batch_axis: 1` says where others are laid beside it, 0 if not given.
+    # It is looked at only where `batching` is declared.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def read_definition(path: Path) -> ModelDefinition:
             locales=tuple(str(tag) for tag in raw["locales"]),
             inputs=tuple(_tensor(item) for item in raw["inputs"]),
             outputs=tuple(_tensor(item) for item in raw["outputs"]),
-            states=tuple(_state(item) for item in raw.get("states", ())),
+            states=tuple(_state(item, merged=raw.get("batching") is not None) for item in raw.get("states", ())),
             batching=_batching(raw.get("batching")),
             streaming=_streaming(raw.get("streaming")),
             tolerance=float(raw.get("tolerance", 1e-5)),
@@ -128,10 +129,13 @@ def _tensor(raw: Mapping[str, Any]) -> TensorSpec:
     return TensorSpec(name=str(raw["name"]), dtype=_dtype(raw), shape=shape)
 
 
-def _state(raw: Mapping[str, Any]) -> StateSpec:
+def _state(raw: Mapping[str, Any], *, merged: bool) -> StateSpec:
+    """A graph that runs one sequence at a time may have states that have no axis for others."""
     shape = tuple(int(size) for size in raw["shape"])
     axis = int(raw.get("batch_axis", 0))
-    if not 0 <= axis < len(shape) or shape[axis] != 1:
+    if min(shape) < 1:
+        raise ValueError(f"state {raw['input']!r}: lengths are 1 or more")
+    if merged and (not 0 <= axis < len(shape) or shape[axis] != 1):
         raise ValueError(f"state {raw['input']!r}: shape is that of one sequence, 1 along batch_axis {axis}")
     return StateSpec(
         input=str(raw["input"]),

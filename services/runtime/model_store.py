@@ -39,6 +39,16 @@ from services.runtime.inference import Batching, ModelDefinition, StateSpec, Str
 MODELS_VARIABLE = "ANTIPHON_MODELS"
 """Environment variable: folders with further bundles, separated as in PATH. They come before the bundled ones."""
 
+
+def model_folders(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Where the operator's bundles lie: `ANTIPHON_MODELS`, or the user's data folder (XDG Base Directory 0.8)."""
+    if named := [Path(entry) for entry in environ.get(MODELS_VARIABLE, "").split(os.pathsep) if entry]:
+        return named
+    data = environ.get("XDG_DATA_HOME", "")
+    home = Path(data) if data.startswith("/") else Path(environ.get("HOME", "/nonexistent"), ".local", "share")
+    return [home / "antiphon" / "models"]
+
+
 _DTYPES = frozenset({"float32", "float16", "int64", "int32", "int8", "uint8", "bool"})
 _ID_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DEPTH = 4  # <store>/<publisher>/<name>/<version>/<part>/model.yaml is the deepest layout
@@ -57,9 +67,8 @@ class ModelStore:
 
     @classmethod
     def with_bundled(cls, *bundled: Path, environ: Mapping[str, str] = os.environ) -> ModelStore:
-        """The operator's folders (`ANTIPHON_MODELS`) first, then those that ship with a capability."""
-        extra = [Path(entry) for entry in environ.get(MODELS_VARIABLE, "").split(os.pathsep) if entry]
-        return cls([*extra, *bundled])
+        """The operator's folders first, then those that ship with a capability."""
+        return cls([*model_folders(environ), *bundled])
 
     def models(self) -> Sequence[ModelDefinition]:
         return tuple(self._models.values())
@@ -87,7 +96,7 @@ def read_definition(path: Path) -> ModelDefinition:
             publisher=_part_of_id(raw, "publisher"),
             name=_part_of_id(raw, "name"),
             version=_part_of_id(raw, "version"),
-            path=path.parent / str(raw.get("file", "model.onnx")),
+            path=path.parent / _file(raw),
             sha256=str(raw["sha256"]).lower(),
             licence=str(raw["licence"]),
             locales=tuple(str(tag) for tag in raw["locales"]),
@@ -116,6 +125,13 @@ def _part_of_id(raw: Mapping[str, Any], key: str) -> str:
     if not _ID_PART.fullmatch(str(raw[key])):
         raise ValueError(f"{key}: letters, digits, '.', '_' and '-', beginning with a letter or digit")
     return str(raw[key])
+
+
+def _file(raw: Mapping[str, Any]) -> str:
+    name = str(raw.get("file", "model.onnx"))
+    if Path(name).name != name or name == "..":
+        raise ValueError(f"file: {name!r} does not lie beside the definition")
+    return name
 
 
 def _dtype(raw: Mapping[str, Any]) -> str:

@@ -72,6 +72,23 @@ def test_store_takes_the_newest_version_and_the_first_folder(tmp_path: Path) -> 
     assert len(store.models()) == 3
 
 
+def test_models_lie_in_the_data_folder_of_the_user_where_no_other_is_named(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "antiphon" / "models" / "acme" / "toy")
+    assert len(ModelStore.with_bundled(environ={"XDG_DATA_HOME": str(tmp_path)}).models()) == 1
+    assert not ModelStore.with_bundled(
+        environ={"XDG_DATA_HOME": str(tmp_path), "ANTIPHON_MODELS": str(tmp_path / "x")}
+    ).models()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("file", "../model.onnx"), ("file", "/model.onnx"), ("name", "../toy"), ("publisher", "a/b"), ("version", "")],
+)
+def test_definition_leads_nowhere_else(tmp_path: Path, key: str, value: str) -> None:
+    with pytest.raises(FailedPrecondition, match=key):
+        read_definition(write_bundle(tmp_path / "toy", **{key: value}))
+
+
 def test_missing_model_says_what_there_is(tmp_path: Path) -> None:
     write_bundle(tmp_path / "toy")
     with pytest.raises(FailedPrecondition, match="antiphon/toy@1") as caught:

@@ -1,9 +1,9 @@
 """Merges calls of one model that come at about the same time: one run of a graph for the sessions of many users.
 
-`onnx.OnnxClient` has one `Batcher` for each loaded model. A call on an idle model runs at once. While runs of the model
-occupy its lanes, calls gather, and those of equal shape run together as soon as a lane is free; with a lane free beside
-a running one they gather for `delay_ms` at most. A definition without `batching` runs its calls one by one, in the
-order they came, by the same code.
+`onnx.OnnxClient` has one `Batcher` for each loaded model. A call on an idle model runs at once. While all lanes are
+taken, calls gather, and those of equal shape run together as soon as one is free; with a lane free beside a run of the
+same model they gather for `delay_ms` at most. A definition without `batching` runs its calls one by one, in the order
+they came, by the same code.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,20 +40,45 @@ class GraphRun(Protocol):
         ...
 
 
-class Places:
-    """How many calls may be in flight, over all models of a client."""
+class Lanes:
+    """The threads that graphs run in, shared by all models of a client, and how many calls may be in flight.
 
-    def __init__(self, most: int) -> None:
-        self._free = most
+    A batcher that finds no lane free is woken when one is; batchers take turns.
 
-    def take(self, model: str) -> None:
+    Args:
+        threads: runs at once.
+        max_waiting: calls that may wait besides.
+    """
+
+    def __init__(self, threads: int, max_waiting: int) -> None:
+        self.threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="graphs")
+        self._free = threads
+        self._places = threads + max_waiting
+        self._asking: list[Batcher] = []
+
+    def take_place(self, model: str) -> None:
         """Raises Overloaded."""
-        if self._free <= 0:
+        if self._places <= 0:
             raise Overloaded(f"Too many calls wait for model {model}.", retry_after=0.1)
+        self._places -= 1
+
+    def give_places(self, count: int) -> None:
+        self._places += count
+
+    def free(self, asking: Batcher) -> bool:
+        """Whether a run could start now; if not, `asking` is woken when one can."""
+        if not self._free and asking not in self._asking:
+            self._asking.append(asking)
+        return self._free > 0
+
+    def occupy(self) -> None:
         self._free -= 1
 
-    def give_back(self, count: int = 1) -> None:
-        self._free += count
+    def vacate(self) -> None:
+        self._free += 1
+        asking, self._asking = self._asking, []
+        for batcher in asking:
+            batcher.look_soon()
 
 
 @dataclass(slots=True)
@@ -109,25 +134,14 @@ class Batcher:
 
     Args:
         make_run: makes what runs the graph for one batch.
-        threads: where graphs run.
-        lanes: runs of this model at once.
-        places: shared with the other models of the client.
+        lanes: shared with the other models of the client.
     """
 
-    def __init__(
-        self,
-        definition: ModelDefinition,
-        make_run: Callable[[], GraphRun],
-        threads: Executor,
-        lanes: int,
-        places: Places,
-    ) -> None:
+    def __init__(self, definition: ModelDefinition, make_run: Callable[[], GraphRun], lanes: Lanes) -> None:
         self._definition = definition
         self._batching = definition.batching or _ALONE
         self._make_run = make_run
-        self._threads = threads
         self._lanes = lanes
-        self._places = places
         self._axes = _axes(definition)
         self._waiting: list[_Call] = []
         self._running = 0
@@ -144,12 +158,12 @@ class Batcher:
             Internal: `MODEL_FAILED`; also when an output holds NaN.
         """
         rows, shapes = self._rows(feeds), tuple(self._shape(name, feeds[name]) for name in self._axes)
-        self._places.take(self._definition.id)
+        self._lanes.take_place(self._definition.id)
         loop = asyncio.get_running_loop()
         call = _Call(feeds, rows, shapes, loop.time() + self._batching.delay_ms / 1000, loop.create_future())
         self._waiting.append(call)
         self.stats.calls += 1
-        self._look_soon()
+        self.look_soon()
         try:
             return await call.answer
         except asyncio.CancelledError:
@@ -174,26 +188,28 @@ class Batcher:
         axis = self._axes[name]
         return value.shape[:axis] + value.shape[axis + 1 :]
 
-    def _look_soon(self) -> None:
-        """After everything that is ready now had its turn, so that calls made at the same instant meet."""
-        if not self._soon and self._running < self._lanes:
+    def look_soon(self) -> None:
+        """Looks after everything that is ready now had its turn, so that calls made at the same instant meet."""
+        if not self._soon:
             self._soon = True
             asyncio.get_running_loop().call_soon(self._look)
 
     def _look(self) -> None:
-        """Starts what can run now. Calls are kept back for others only beside a running batch, and not past `due`."""
+        """Starts one run if it can. Calls are kept back for others only beside a running batch, and not past `due`."""
         self._soon = False
         if self._timer:
             self._timer.cancel()
             self._timer = None
+        if not self._waiting or not self._lanes.free(self):
+            return
         loop = asyncio.get_running_loop()
-        while self._waiting and self._running < self._lanes:
-            calls, full = self._gathered()
-            if self._running and not full and loop.time() < calls[0].due:
-                self.stats.held += 1
-                self._timer = loop.call_at(calls[0].due, self._look)
-                return
-            self._start(calls)
+        calls, full = self._gathered()
+        if self._running and not full and loop.time() < calls[0].due:
+            self.stats.held += 1
+            self._timer = loop.call_at(calls[0].due, self._look)
+            return
+        self._start(calls)
+        self.look_soon()  # not at once: other models wait for lanes too
 
     def _gathered(self) -> tuple[list[_Call], bool]:
         """The oldest call and those of its shapes that fit in with it; and whether no further row would."""
@@ -211,14 +227,15 @@ class Batcher:
             call.batch = batch
         self._waiting = [call for call in self._waiting if call.batch is None]
         self._running += 1
+        self._lanes.occupy()
         self.stats.runs += 1
         self.stats.merged += len(calls) if len(calls) > 1 else 0
-        running = asyncio.get_running_loop().run_in_executor(self._threads, batch.execute)
+        running = asyncio.get_running_loop().run_in_executor(self._lanes.threads, batch.execute)
         running.add_done_callback(lambda done: self._finished(batch, done))
 
     def _finished(self, batch: _Batch, done: asyncio.Future[list[dict[str, Tensor] | Internal]]) -> None:
         self._running -= 1
-        self._places.give_back(len(batch.calls))
+        self._lanes.give_places(len(batch.calls))
         for call, result in zip(batch.calls, _results(batch, done), strict=True):
             if call.answer.done():
                 continue
@@ -226,13 +243,14 @@ class Batcher:
                 call.answer.set_exception(result)
             else:
                 call.answer.set_result(result)
-        self._look_soon()
+        self._lanes.vacate()  # those who asked before come first
+        self.look_soon()
 
     def _forget(self, call: _Call) -> None:
         """Nobody waits for it: it is not run, and a run whose calls are all forgotten frees its thread."""
         if call.batch is None:
             self._waiting.remove(call)
-            self._places.give_back()
+            self._lanes.give_places(1)
         elif all(other.answer.cancelled() for other in call.batch.calls):
             call.batch.run.stop()
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
-from services.runtime.batcher import Batcher, BatchStats, Feeds, Places
+from services.runtime.batcher import Batcher, BatchStats, Feeds, Lanes
 from services.runtime.errors import (
     AntiphonError,
     DeadlineExceeded,
@@ -78,10 +77,8 @@ class OnnxClient:
         self, store: ModelStore, *, threads: int = 2, intra_op_threads: int = 1, max_waiting: int = 256
     ) -> None:
         self._store = store
-        self._lanes = threads
-        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="onnx")
+        self._lanes = Lanes(threads, max_waiting)
         self._intra_op_threads = intra_op_threads
-        self._places = Places(threads + max_waiting)
         self._batchers: dict[str, asyncio.Task[Batcher]] = {}
         self._sequences = SequenceStates()
         self._closed = False
@@ -140,7 +137,7 @@ class OnnxClient:
     async def close(self) -> None:
         """Waits for what runs; nothing can be inferred afterwards."""
         self._closed = True
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._lanes.threads.shutdown, cancel_futures=True)
         self._batchers.clear()
         self._sequences.clear()
 
@@ -194,7 +191,7 @@ class OnnxClient:
     async def _open(self, definition: ModelDefinition) -> Batcher:
         session = await asyncio.to_thread(_open, definition, self._intra_op_threads)
         names = [spec.name for spec in definition.outputs] + [state.output for state in definition.states]
-        return Batcher(definition, lambda: _Run(definition, session, names), self._threads, self._lanes, self._places)
+        return Batcher(definition, lambda: _Run(definition, session, names), self._lanes)
 
 
 class _Run:

@@ -26,7 +26,12 @@ def graph(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[str]) 
 
 
 def write_bundle(
-    folder: Path, content: bytes, inputs: Sequence[str], outputs: Sequence[str], states: Mapping[str, str] | None = None
+    folder: Path,
+    content: bytes,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    states: Mapping[str, str] | None = None,
+    **more: object,
 ) -> str:
     """Writes `test/<name of the folder>@1` and returns its id. States map input to output; each is a 1 x 2 matrix."""
     folder.mkdir()
@@ -45,7 +50,7 @@ def write_bundle(
             for before, after in (states or {}).items()
         ],
     }
-    (folder / "model.yaml").write_text(yaml.safe_dump(definition))
+    (folder / "model.yaml").write_text(yaml.safe_dump(definition | more))
     return f"test/{folder.name}@1"
 
 

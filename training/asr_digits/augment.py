@@ -8,7 +8,7 @@ microphones, noise and talk in the background.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +16,7 @@ import soundfile
 import soxr
 from scipy.signal import fftconvolve
 
-from training.asr_digits.data import (
-    LONGEST,
-    RATE_HZ,
-    SOURCE_HZ,
-    Recording,
-    Utterance,
-    Wave,
-    joined,
-    random_gap,
-    up_sampled,
-)
+from training.asr_digits.data import LONGEST, RATE_HZ, SOURCE_HZ, Recording, Utterance, Wave, random_gap, string_of
 
 TEST_SNR_DB = 10.0
 _WINDOW = SOURCE_HZ // 40  # 25 ms of overlap-add
@@ -70,11 +60,14 @@ def training_string(spoken: Sequence[Recording], around: Surroundings, rng: np.r
     """One augmented string of a speaker."""
     chosen = [spoken[one] for one in rng.integers(0, len(spoken), int(rng.integers(1, LONGEST + 1)))]
     formants, tempo = rng.uniform(0.84, 1.2), rng.uniform(0.8, 1.25)
-    waves = [_said(one.wave, formants, tempo * rng.uniform(0.92, 1.08), rng) for one in chosen]
-    gaps = [random_gap(rng) for _ in waves[1:]]
-    clean = up_sampled(
-        joined(waves, gaps, int(rng.uniform(0.02, 0.5) * SOURCE_HZ), int(rng.uniform(0.3, 0.6) * SOURCE_HZ))
-    )
+    said = [_said(one, formants, tempo * rng.uniform(0.92, 1.08), rng) for one in chosen]
+    gaps = [random_gap(rng) for _ in said[1:]]
+    lead, tail = (int(rng.uniform(*seconds) * SOURCE_HZ) for seconds in ((0.02, 0.5), (0.3, 0.6)))
+    string = string_of(said, gaps, lead, tail)
+    return replace(string, wave=_through_the_air(string.wave, around, rng))
+
+
+def _through_the_air(clean: Wave, around: Surroundings, rng: np.random.Generator) -> Wave:
     power = _power(clean)
     if rng.random() < 0.35:
         clean = in_room(clean, around.rooms[rng.integers(len(around.rooms))])
@@ -83,14 +76,13 @@ def training_string(spoken: Sequence[Recording], around: Surroundings, rng: np.r
     floor = 10 ** (rng.uniform(-75, -35) / 20)
     clean = clean + rng.standard_normal(clean.size, np.float32) * np.float32(np.sqrt(power) * floor)
     loudest = 10 ** (rng.uniform(-30, -0.5) / 20)
-    wave = clean * np.float32(loudest / max(float(np.abs(clean).max()), 1e-6))
-    return Utterance(tuple(one.digit for one in chosen), wave)
+    return clean * np.float32(loudest / max(float(np.abs(clean).max()), 1e-6))
 
 
 def noisy(utterance: Utterance, around: Surroundings, rng: np.random.Generator) -> Utterance:
     """A test string at 10 dB."""
     noise = _stretch_of(around.noises[rng.integers(len(around.noises))], utterance.wave.size, rng)
-    return Utterance(utterance.digits, utterance.wave + _at_snr(noise, _power(utterance.wave), TEST_SNR_DB))
+    return replace(utterance, wave=utterance.wave + _at_snr(noise, _power(utterance.wave), TEST_SNR_DB))
 
 
 def in_room(wave: Wave, room: Wave) -> Wave:
@@ -120,10 +112,11 @@ def stretched(wave: Wave, tempo: float) -> Wave:
     return out / weight
 
 
-def _said(wave: Wave, formants: float, tempo: float, rng: np.random.Generator) -> Wave:
+def _said(one: Recording, formants: float, tempo: float, rng: np.random.Generator) -> Recording:
     """The digit by a shorter (over 1) or longer vocal tract, at another tempo and level."""
-    moved = np.asarray(soxr.resample(wave, SOURCE_HZ * formants, SOURCE_HZ, quality="MQ"), np.float32)
-    return stretched(moved, tempo / formants) * np.float32(10 ** (rng.uniform(-4, 4) / 20))
+    moved = np.asarray(soxr.resample(one.wave, SOURCE_HZ * formants, SOURCE_HZ, quality="MQ"), np.float32)
+    wave = stretched(moved, tempo / formants) * np.float32(10 ** (rng.uniform(-4, 4) / 20))
+    return Recording(one.digit, wave)
 
 
 def _noise(around: Surroundings, size: int, power: float, snr_db: float, rng: np.random.Generator) -> Wave:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +47,17 @@ class Recording:
 
 @dataclass(frozen=True)
 class Utterance:
-    """A string: what was said, and how it sounds at 16 kHz."""
+    """A string.
+
+    Attributes:
+        digits: what was said.
+        wave: how it sounds, at 16 kHz.
+        spans: first sample of each digit, and the first one after it.
+    """
 
     digits: tuple[int, ...]
     wave: Wave
+    spans: tuple[tuple[int, int], ...]
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -84,29 +91,31 @@ def up_sampled(wave: Wave) -> Wave:
     return np.asarray(soxr.resample(wave, SOURCE_HZ, RATE_HZ, quality="HQ"), np.float32)
 
 
-def joined(waves: Sequence[Wave], gaps: Sequence[int], lead: int, tail: int) -> Wave:
-    """Waves one after the other, in samples of their rate.
+def string_of(said: Sequence[Recording], gaps: Sequence[int], lead: int, tail: int) -> Utterance:
+    """Recordings one after the other, at 16 kHz.
 
     Args:
-        waves: at least one.
-        gaps: silence between two waves; a negative gap lets the end of one fade into the beginning of the next.
-        lead: silence before the first.
-        tail: silence after the last.
+        said: at least one.
+        gaps: samples at 8 kHz between two; where negative, the end of one fades into the beginning of the next.
+        lead: silence before the first, in samples at 8 kHz.
+        tail: silence after the last, likewise.
     """
     starts = [lead]
-    for wave, gap in zip(waves, gaps, strict=False):
-        starts.append(starts[-1] + max(wave.size + gap, 1))
-    end = max(start + wave.size for start, wave in zip(starts, waves, strict=True))
-    out = np.zeros(end + tail, np.float32)
-    for at, (start, wave) in enumerate(zip(starts, waves, strict=True)):
-        faded_in = -gaps[at - 1] if at and gaps[at - 1] < 0 else 0
-        faded_out = -gaps[at] if at < len(gaps) and gaps[at] < 0 else 0
-        out[start : start + wave.size] += faded(wave, faded_in, faded_out)
-    return out
+    for one, gap in zip(said, gaps, strict=False):
+        starts.append(starts[-1] + max(one.wave.size + gap, 1))
+    ends = [start + one.wave.size for start, one in zip(starts, said, strict=True)]
+    out = np.zeros(max(ends) + tail, np.float32)
+    for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        fade_in = -gaps[at - 1] if at else 0
+        fade_out = -gaps[at] if at < len(gaps) else 0
+        out[start:end] += faded(said[at].wave, fade_in, fade_out)
+    ratio = RATE_HZ // SOURCE_HZ
+    spans = tuple((start * ratio, end * ratio) for start, end in zip(starts, ends, strict=True))
+    return Utterance(tuple(one.digit for one in said), up_sampled(out), spans)
 
 
 def faded(wave: Wave, fade_in: int, fade_out: int) -> Wave:
-    """Linear ramps over so many samples at either end."""
+    """Linear ramps over so many samples at either end; none where there are not so many, or none are asked for."""
     wave = wave.copy()
     if 0 < fade_in <= wave.size:
         wave[:fade_in] *= np.linspace(0, 1, fade_in, dtype=np.float32)
@@ -142,9 +151,9 @@ def held_out_strings(speaker: str, data: Path) -> list[Utterance]:
     utterances = []
     for _ in range(_TEST_PASSES):
         for chosen in in_strings(len(spoken), rng):
-            waves = [spoken[one].wave for one in chosen]
-            gaps = [random_gap(rng) for _ in waves[1:]]
-            wave = joined(waves, gaps, int(rng.uniform(0.1, 0.4) * SOURCE_HZ), SOURCE_HZ // 2)
-            wave += rng.standard_normal(wave.size, np.float32) * (_TEST_FLOOR * float(np.abs(wave).max()))
-            utterances.append(Utterance(tuple(spoken[one].digit for one in chosen), up_sampled(wave)))
+            gaps = [random_gap(rng) for _ in chosen[1:]]
+            lead = int(rng.uniform(0.1, 0.4) * SOURCE_HZ)
+            one = string_of([spoken[at] for at in chosen], gaps, lead, SOURCE_HZ // 2)
+            floor = _TEST_FLOOR * float(np.abs(one.wave).max())
+            utterances.append(replace(one, wave=one.wave + rng.standard_normal(one.wave.size, np.float32) * floor))
     return utterances

@@ -7,8 +7,8 @@ Called by `train`, `evaluate` and `export`; the compute dial takes the predictor
   Streaming Speech Recognition" (arXiv 2209.14868): a local CNN over time and frequency, a global CNN of dilated
   depthwise convolutions with squeeze-and-excitation over all that was heard so far, then fewer LSTMs.
 
-Everything is causal. What a network has to remember is a tuple of tensors with the batch first, zeros at the start of an
-utterance; in pieces of any multiple of four frames it computes what it computes in one piece.
+Everything is causal. What a network has to remember is a tuple of tensors with the batch first, zeros at the start of
+an utterance; in pieces of any multiple of four frames it computes what it computes in one piece.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class LstmStack(nn.Module):
 class LstmEncoder(Encoder):
     """The baseline: four frames side by side into a stack of LSTMs."""
 
-    def __init__(self, hidden: int = 216, layers: int = 2, dropout: float = 0.2) -> None:
+    def __init__(self, hidden: int = 156, layers: int = 2, dropout: float = 0.2) -> None:
         super().__init__()
         self.front = Front()
         self.enter = nn.Sequential(
@@ -144,15 +144,15 @@ class LocalCnn(nn.Module):
     def __init__(self, channels: int, outputs: int, dropout: float) -> None:
         super().__init__()
         bands = (MEL_BINS, MEL_BINS // 2, MEL_BINS // 4)
-        self.first = CausalConv2d(1, channels, 2)
-        self.second = CausalConv2d(channels, channels, 2)
+        self.first = CausalConv2d(1, channels // 2, 2)
+        self.second = CausalConv2d(channels // 2, channels, 2)
         self.third = CausalConv2d(channels, channels, 1)
         self.project = nn.Linear(channels * bands[2], outputs)
         self.norm = nn.LayerNorm(outputs)
         self.dropout = nn.Dropout(dropout)
         self.shapes = (
             StateShape("local_0", (1, 1, bands[0])),
-            StateShape("local_1", (channels, 1, bands[1])),
+            StateShape("local_1", (channels // 2, 1, bands[1])),
             StateShape("local_2", (channels, 2, bands[2])),
         )
 
@@ -201,10 +201,10 @@ class ConvEncoder(Encoder):
 
     def __init__(
         self,
-        channels: int = 32,
-        width: int = 128,
+        channels: int = 24,
+        width: int = 96,
         dilations: Sequence[int] = (1, 2, 4, 8),
-        hidden: int = 168,
+        hidden: int = 128,
         layers: int = 2,
         dropout: float = 0.2,
     ) -> None:
@@ -250,6 +250,8 @@ class Joiner(nn.Module):
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
         self.out = nn.Linear(ENCODED, vocabulary)
+        with torch.no_grad():
+            self.out.bias[0] += 3.0  # most of what a transducer says is blank
 
     def forward(self, encoded: Tensor, predicted: Tensor) -> Tensor:
         """[..., 128] each, of one shape or one that broadcasts -> [..., V]."""

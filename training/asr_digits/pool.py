@@ -19,13 +19,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from services.asr.engines.features import Frames
+from services.asr.engines.features import FRAMES_PER_SECOND, Frames
 from training.asr_digits.augment import surroundings, training_string
-from training.asr_digits.data import FEATURES, LONGEST, SPEAKERS, data_folder, features_of, recordings
+from training.asr_digits.data import (
+    FEATURES,
+    LONGEST,
+    RATE_HZ,
+    SPEAKERS,
+    Utterance,
+    data_folder,
+    features_of,
+    recordings,
+)
 
 BUILD = Path("build/asr_digits")
 SUBSAMPLING = 4
 _SHARD = 250
+_STEP = SUBSAMPLING * RATE_HZ // FRAMES_PER_SECOND
 
 
 @dataclass(frozen=True)
@@ -37,12 +47,14 @@ class Batch:
         frames: int64 [B], encoded frames (T / 4) that count.
         labels: int64 [B, U], token ids; padded with 1.
         label_counts: int64 [B].
+        said: int64 [B, T / 4], the token that is being said in each encoded frame, 0 between digits.
     """
 
     features: torch.Tensor
     frames: torch.Tensor
     labels: torch.Tensor
     label_counts: torch.Tensor
+    said: torch.Tensor
 
 
 def main() -> None:
@@ -73,9 +85,18 @@ def make_shard(which: tuple[str, int]) -> Path:
         partial,
         frames=np.concatenate(frames),
         lengths=[len(one) for one in frames],
+        said=np.concatenate([said_in(one, len(each)) for one, each in zip(strings, frames, strict=True)]),
         labels=[[*one.tokens, *[0] * (LONGEST - len(one.tokens))] for one in strings],
     )
     return partial.rename(path)
+
+
+def said_in(string: Utterance, frames: int) -> NDArray[np.int8]:
+    """The token of each encoded frame: 640 samples each."""
+    said = np.zeros(-(-frames // SUBSAMPLING), np.int8)
+    for token, (start, end) in zip(string.tokens, string.spans, strict=True):
+        said[start // _STEP : end // _STEP + 1] = token
+    return said
 
 
 class Pool:
@@ -85,6 +106,7 @@ class Pool:
         """Raises FileNotFoundError when `pool` was not run."""
         self._frames: list[NDArray[np.float16]] = []
         self._labels: list[tuple[int, ...]] = []
+        self._said: list[NDArray[np.int8]] = []
         for speaker in speakers:
             paths = sorted((BUILD / "pool").glob(f"{speaker}-*[0-9].npz"))[:shards]
             if not paths:
@@ -96,6 +118,7 @@ class Pool:
         with np.load(path) as shard:
             cuts = np.cumsum(shard["lengths"])[:-1]
             self._frames.extend(np.split(shard["frames"], cuts))
+            self._said.extend(np.split(shard["said"], np.cumsum(-(-shard["lengths"] // SUBSAMPLING))[:-1]))
             self._labels.extend(tuple(int(one) for one in row if one) for row in shard["labels"])
 
     def __len__(self) -> int:
@@ -106,18 +129,27 @@ class Pool:
         some = np.concatenate(self._frames[:: max(len(self) // 500, 1)]).astype(np.float32)
         return some.mean(0), some.std(0)
 
-    def batches(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """One pass in random order, strings of like length together, each augmented anew."""
-        order = np.array([len(one) for one in self._frames]) * rng.uniform(0.85, 1.15, len(self))
-        groups = np.array_split(np.argsort(order), len(self) // size)
+    def batches(self, size: int, rng: np.random.Generator, *, longest: int = LONGEST) -> Iterator[Batch]:
+        """One pass in random order, strings of like length together, each augmented anew.
+
+        Args:
+            size: strings in a batch, give or take one.
+            rng: decides on the order and the augmentation.
+            longest: strings of more digits are left out.
+        """
+        taken = np.flatnonzero([len(labels) <= longest for labels in self._labels])
+        order = np.array([len(self._frames[one]) for one in taken]) * rng.uniform(0.85, 1.15, len(taken))
+        groups = np.array_split(taken[np.argsort(order)], max(len(taken) // size, 1))
         for at in rng.permutation(len(groups)):
             chosen = groups[at]
-            yield batch_of([self._frames[one] for one in chosen], [self._labels[one] for one in chosen], rng)
+            columns = ([column[one] for one in chosen] for column in (self._frames, self._labels, self._said))
+            yield batch_of(*columns, rng)
 
 
 def batch_of(
     frames: Sequence[NDArray[np.float16] | Frames],
     labels: Sequence[tuple[int, ...]],
+    said: Sequence[NDArray[np.int8]] | None = None,
     rng: np.random.Generator | None = None,
 ) -> Batch:
     """Pads with each string's last frame; augments if `rng` is given."""
@@ -128,30 +160,33 @@ def batch_of(
     padded = np.ones((len(labels), max(map(len, labels))), np.int64)
     for row, label in zip(padded, labels, strict=True):
         row[: len(label)] = label
+    saying = np.zeros((len(labels), longest // SUBSAMPLING), np.int64)
+    for row, each in zip(saying, said or (), strict=False):
+        row[: len(each)] = each
     return Batch(
         torch.from_numpy(features),
         torch.tensor([-(-len(one) // SUBSAMPLING) for one in frames]),
         torch.from_numpy(padded),
         torch.tensor([len(label) for label in labels]),
+        torch.from_numpy(saying),
     )
 
 
 def augmented(features: Frames, rng: np.random.Generator) -> Frames:
     """Another vocal tract, microphone and loudness for each string, and hidden bands and stretches."""
     count, frames, bands = features.shape
-    warps = np.stack([warp_of(rng.uniform(0.88, 1.14)) for _ in range(count)])
+    warps = np.stack([warp_of(rng.uniform(0.92, 1.09)) for _ in range(count)])
     features = features @ warps
     centre = features.mean((1, 2), keepdims=True)
-    knots = rng.normal(0, 1.0, (count, 6)) + np.linspace(-1, 1, 6) * rng.normal(0, 1.0, (count, 1))
+    knots = rng.normal(0, 0.5, (count, 6)) + np.linspace(-1, 1, 6) * rng.normal(0, 0.6, (count, 1))
     place = np.linspace(0, 5, bands)
     features += np.stack([np.interp(place, np.arange(6), row) for row in knots])[:, None].astype(np.float32)
     features += rng.uniform(-2, 2, (count, 1, 1)).astype(np.float32)
     for one in range(count):
-        for _ in range(2):
-            width, length = int(rng.integers(0, 6)), int(rng.integers(0, 8))
-            band, start = int(rng.integers(0, bands - width)), int(rng.integers(0, frames - length))
-            features[one, :, band : band + width] = centre[one]
-            features[one, start : start + length] = centre[one]
+        width, length = int(rng.integers(0, 6)), int(rng.integers(0, 8))
+        band, start = int(rng.integers(0, bands - width)), int(rng.integers(0, frames - length))
+        features[one, :, band : band + width] = centre[one]
+        features[one, start : start + length] = centre[one]
     return np.asarray(features, np.float32)
 
 

@@ -1,0 +1,161 @@
+"""Trains one network on all speakers but one:
+
+    python -m training.asr_digits.train --held-out yweweler --network conv [--steps 3000] [--seed 1]
+
+Writes build/asr_digits/models/<network>-<speaker>.pt, which `evaluate` and `export` read. `evaluate` is called at the
+end. One core trains in minutes; `pool` has to have run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from training.asr_digits.data import LONGEST, SPEAKERS, SYMBOLS
+from training.asr_digits.evaluate import report
+from training.asr_digits.loss import transducer_loss
+from training.asr_digits.networks import ENCODED, ConvEncoder, Encoder, LstmEncoder, Transducer, parameters_of
+from training.asr_digits.pool import BUILD, Batch, Pool
+
+MODELS = BUILD / "models"
+CURRICULUM = ((0.0, 1, 64), (0.25, 2, 48), (0.7, 4, 32), (0.85, LONGEST, 24))
+"""From this share of the steps on, strings of so many digits at most, so many in a batch."""
+NETWORKS: dict[str, type[Encoder]] = {"conv": ConvEncoder, "lstm": LstmEncoder}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how fast; the same for both networks and every speaker, chosen with `yweweler` held out."""
+
+    steps: int = 3_000
+    peak: float = 1.5e-3
+    warm_up: int = 100
+    weight_decay: float = 0.01
+    clip: float = 5.0
+    fast_emit: float = 0.01
+    average: float = 0.99
+    alignment: float = 3.0
+    seed: int = 1
+
+    def aligned(self, step: int) -> float:
+        """Weight of the loss that tells in each frame which digit is being said; none in the last half.
+
+        A transducer alone needs long to find out which sound belongs to which label. Here it is known, because the
+        strings were put together (Hu et al., "Exploring pre-training with alignments for RNN transducer", 2020).
+        """
+        return self.alignment * max(1 - 2 * step / self.steps, 0.0)
+
+    def rate(self, step: int) -> float:
+        """Of learning: linear up, then half a cosine down."""
+        if step < self.warm_up:
+            return self.peak * (step + 1) / self.warm_up
+        done = (step - self.warm_up) / max(self.steps - self.warm_up, 1)
+        return self.peak * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def main() -> None:
+    defaults = Settings()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--held-out", choices=SPEAKERS, required=True)
+    parser.add_argument("--network", choices=NETWORKS, required=True)
+    parser.add_argument("--name", help="of the file, instead of <network>-<speaker>")
+    for name, kind in (("steps", int), ("peak", float), ("fast-emit", float), ("seed", int)):
+        parser.add_argument(f"--{name}", type=kind, default=getattr(defaults, name.replace("-", "_")))
+    asked = parser.parse_args()
+    settings = Settings(steps=asked.steps, peak=asked.peak, fast_emit=asked.fast_emit, seed=asked.seed)
+    torch.set_num_threads(1)
+    model = trained(asked.network, asked.held_out, settings)
+    path = MODELS / f"{asked.name or f'{asked.network}-{asked.held_out}'}.pt"
+    save(path, asked.network, model, settings)
+    report(model, asked.held_out, path.with_suffix(".json"))
+
+
+def trained(network: str, held_out: str, settings: Settings) -> Transducer:
+    """The average of the weights towards the end, in evaluation mode."""
+    torch.manual_seed(settings.seed)
+    pool = Pool([one for one in SPEAKERS if one != held_out])
+    model = untrained(network)
+    mean, deviation = pool.statistics()
+    model.encoder.front.mean.copy_(torch.from_numpy(mean))
+    model.encoder.front.deviation.copy_(torch.from_numpy(deviation))
+    print(f"{network}: {parameters_of(model)} parameters, {len(pool)} strings, {settings}", flush=True)
+    average = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average), use_buffers=True
+    )
+    frame_wise = torch.nn.Linear(ENCODED, len(SYMBOLS))
+    optimizer = torch.optim.AdamW(
+        [*model.parameters(), *frame_wise.parameters()], weight_decay=settings.weight_decay, betas=(0.9, 0.98)
+    )
+    started, losses = time.monotonic(), list[tuple[float, float]]()
+    for step, batch in enumerate(batches(pool, settings)):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate(step)
+        losses.append(learn(model, frame_wise, optimizer, batch, settings, step))
+        average.update_parameters(model)
+        if step % 100 == 99:
+            passed = time.monotonic() - started
+            loss, frame = np.mean(losses[-100:], axis=0)
+            print(f"step {step + 1} loss {loss:.3f}, frame-wise {frame:.3f}, {passed:.0f} s", flush=True)
+    kept: Transducer = average.module
+    return kept.eval()
+
+
+def learn(
+    model: Transducer,
+    frame_wise: torch.nn.Linear,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    settings: Settings,
+    step: int,
+) -> tuple[float, float]:
+    """One step; the transducer's loss per label and the frame-wise one per frame."""
+    model.train()
+    encoded, *_ = model.encoder(batch.features, *model.encoder.begin(len(batch.labels)))
+    logits = model.logits(encoded, batch.labels)
+    losses = transducer_loss(logits, batch.labels, batch.frames, batch.label_counts, fast_emit=settings.fast_emit)
+    loss = losses.sum() / batch.label_counts.sum()
+    frames = cross_entropy(frame_wise(encoded).flatten(0, 1), batch.said.flatten())
+    optimizer.zero_grad()
+    (loss + settings.aligned(step) * frames).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+    optimizer.step()
+    return float(loss.detach()), float(frames.detach())
+
+
+def batches(pool: Pool, settings: Settings) -> Iterator[Batch]:
+    """As many as there are steps, short strings first: with long ones alone no digit is told from another for long."""
+    rng = np.random.default_rng(settings.seed)
+    for (start, longest, size), (end, *_) in itertools.pairwise((*CURRICULUM, (1.0, 0, 0))):
+        steps = int(end * settings.steps) - int(start * settings.steps)
+        passes = (pool.batches(size, rng, longest=longest) for _ in itertools.count())
+        yield from itertools.islice(itertools.chain.from_iterable(passes), steps)
+
+
+def untrained(network: str) -> Transducer:
+    return Transducer(NETWORKS[network](), len(SYMBOLS))
+
+
+def save(path: Path, network: str, model: Transducer, settings: Settings) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"network": network, "weights": model.state_dict(), "settings": asdict(settings)}, path)
+
+
+def load(path: Path) -> Transducer:
+    """What `save` wrote, in evaluation mode."""
+    saved = torch.load(path, weights_only=True)
+    model = untrained(saved["network"])
+    model.load_state_dict(saved["weights"])
+    return model.eval()
+
+
+if __name__ == "__main__":
+    main()

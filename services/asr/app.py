@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from antiphon.asr.v1 import recognition_pb2
 from antiphon.types.v1 import audio_pb2, capability_pb2, provenance_pb2
+from services.asr.engines.neural import NeuralEngine
+from services.asr.engines.neural_models import POCKETSPHINX, engine_of, read_model
 from services.asr.engines.pocketsphinx import PocketsphinxEngine
-from services.asr.engines.protocol import EngineModel
+from services.asr.engines.protocol import Engine, EngineModel
 from services.asr.recognizer import Recognizer
 from services.asr.servicer import SpeechRecognitionServicer
 from services.asr.settings import AsrSettings
+from services.runtime.inference import ModelDefinition
 from services.runtime.model_store import ModelStore
+from services.runtime.onnx import OnnxClient
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec
 
@@ -34,7 +39,7 @@ _FEATURES = (
     "speech_activity",
     "words",
 )
-_NOTES = (
+_POCKETSPHINX_NOTES = (
     "pocketsphinx with small n-gram models: it serves the commands it was made for, not dictation; see the cards.",
     "A grammar's model is mixed with the model's own at a share of 0.5; models over 8 MB hear it at share 1 only.",
     "Biasing chooses among the 30 best guesses; words outside of the model's dictionary are reported as unmatched.",
@@ -42,16 +47,30 @@ _NOTES = (
     "Speech of 8 kHz is accepted, but the acoustic models were trained on 16 kHz.",
     "Without effect: eager_threshold, adapt_dialect, compute_budget, rescore, latency_class, pronunciation of phrases.",
 )
+_NEURAL_NOTES = (
+    "A neural model hears what it was trained on; see its card.",
+    "Phrases and grammars make their words likelier while they are spoken; none makes others impossible, and what a "
+    "slot's type stands for is not expected unless its class has entries.",
+    "Words outside of what the model's tokens spell are reported as unmatched.",
+    "Confidence is the search's posterior, not calibrated. display_text is spoken_text.",
+    "A word's time is that of the frames, 40 ms each with our models, at which its tokens came.",
+    "compute_budget is read by models with a dial, and compute_spent told by them: of the encoder's cost.",
+    "Without effect: eager_threshold, adapt_dialect, rescore, latency_class, pronunciation of phrases.",
+)
 
 
 async def build(runtime: Runtime) -> Application:
-    """Start the engine's processes and put the service together."""
+    """Start the engine that the pool's models want, and put the service together."""
     settings = load(AsrSettings, runtime.options, "ANTIPHON_ASR")
     store = ModelStore.with_bundled(Path(__file__).parent / "models")
     definitions = {locale: store.get(model) for locale, model in settings.models.items()}
     loaded = {definition.id: definition for definition in definitions.values()}
-    engine = PocketsphinxEngine(tuple(loaded.values()), settings.workers or None, settings.grammar_cache)
-    await engine.start()
+    engine = await _engine(tuple(loaded.values()), store, settings)
+    try:
+        await engine.start()
+    except BaseException:
+        await engine.close()
+        raise
     recognizer = Recognizer(engine, {locale: found.id for locale, found in definitions.items()}, settings)
     servicer = SpeechRecognitionServicer(recognizer, runtime.pool, runtime.limits)
 
@@ -61,7 +80,7 @@ async def build(runtime: Runtime) -> Application:
             locales=recognizer.locales,
             input_formats=[audio_pb2.AudioFormat(encoding=encoding) for encoding in _ENCODINGS],
             features=_FEATURES,
-            notes=_NOTES,
+            notes=_POCKETSPHINX_NOTES if engine.name == POCKETSPHINX else _NEURAL_NOTES,
         )
 
     async def check() -> None:
@@ -70,7 +89,14 @@ async def build(runtime: Runtime) -> Application:
     return Application({SERVICE.full_name: servicer}, describe, check, engine.close)
 
 
-def _model(model: EngineModel, engine: PocketsphinxEngine) -> capability_pb2.ModelInfo:
+async def _engine(definitions: Sequence[ModelDefinition], store: ModelStore, settings: AsrSettings) -> Engine:
+    if engine_of(definitions) == POCKETSPHINX:
+        return PocketsphinxEngine(definitions, settings.workers or None, settings.grammar_cache)
+    client = OnnxClient(store)
+    return NeuralEngine([read_model(definition, client, settings) for definition in definitions], client)
+
+
+def _model(model: EngineModel, engine: Engine) -> capability_pb2.ModelInfo:
     return capability_pb2.ModelInfo(
         model=model.id,
         digest=f"sha256:{model.digest}",

@@ -16,9 +16,13 @@ class AsrSettings:
 
     Attributes:
         models: language tag -> model, as `publisher/name` or `publisher/name@version`. A pool for dictation has
-            `{en: cmusphinx/en-dictation}`; bundles of one's own lie in `$ANTIPHON_MODELS`.
+            `{en: cmusphinx/en-dictation}`; bundles of one's own lie in `$ANTIPHON_MODELS`. Their definitions name the
+            engine, and one engine serves all models of a pool.
         workers: processes that decode; 0 means one per core that this process may use. One decodes about 20 people
             who speak at once with the commands model, about 8 with the dictation model.
+        beam: guesses that a neural search keeps; 1 takes the likeliest token each time, which costs least. Where a
+            request asks for alternatives or brings phrases it keeps at least 4.
+        model_timeout: longest wait for one call of a neural model, seconds; then the stream ends.
         request_ms: audio sent to a worker at once; smaller messages are collected. Less costs CPU, more costs latency.
         slice_ms: most audio in one request: a long message must not hold up the worker's other sessions.
         start_timeout: default wait for speech, seconds.
@@ -33,6 +37,8 @@ class AsrSettings:
 
     models: Mapping[str, str] = field(default_factory=_bundled)
     workers: int = 0
+    beam: int = 1
+    model_timeout: float = 5.0
     request_ms: int = 60
     slice_ms: int = 240
     start_timeout: float = 10.0
@@ -47,6 +53,8 @@ class AsrSettings:
             raise ValueError("models must name at least one language and its model")
         for name, low, high in (
             ("workers", 0, 256),
+            ("beam", 1, 32),
+            ("model_timeout", 0.1, 60.0),
             ("request_ms", 10, 1_000),
             ("slice_ms", 20, 1_000),
             ("start_timeout", 0.5, 60.0),

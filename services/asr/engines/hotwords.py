@@ -53,6 +53,10 @@ class Hotwords:
         """What is earned or taken back when the utterance ends here."""
         return self._inside[state] - self._ahead[state]
 
+    def following(self, state: int) -> Iterable[int]:
+        """The tokens that go on with a phrase."""
+        return self._next[state]
+
     def _child(self, state: int, token: int, steps: list[float]) -> int:
         if token not in self._next[state]:
             self._next[state][token] = len(self._next)

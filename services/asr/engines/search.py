@@ -62,12 +62,12 @@ class Asked:
 
     Attributes:
         alternatives: most hypotheses that will be asked for.
-        hotwords: to expect; None for none.
+        hotwords: to expect, in sets of their own.
         budget: share of the full cost that may be spent, 0 to 1; None is all.
     """
 
     alternatives: int = 1
-    hotwords: Hotwords | None = None
+    hotwords: tuple[Hotwords, ...] = ()
     budget: float | None = None
 
 

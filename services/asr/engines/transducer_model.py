@@ -107,7 +107,7 @@ class LstmTransducer:
         self._encoder, self._predictor, self._joiner = (
             client.definition(given.text(part)) for part in ("encoder", "predictor", "joiner")
         )
-        self.parts = (self._encoder.id, self._predictor.id, self._joiner.id)
+        self.parts: tuple[str, ...] = (self._encoder.id, self._predictor.id, self._joiner.id)
         self.shape, self._subsampling = given.shape()
         self.symbols_per_frame = given.number("symbols_per_frame", 3, least=1, most=_MAX_SYMBOLS)
         self._least_budget = given.fraction("least_budget", 0.0)

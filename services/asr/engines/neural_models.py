@@ -1,0 +1,54 @@
+"""Which engine a bundle is for, and the reader of each kind of neural model.
+
+Used by `app.py`. `parameters.engine` of a definition names the engine, `parameters.graph` the family of its networks
+where there are several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from services.asr.engines.search import SpeechModel
+from services.asr.engines.transducer import Transducer
+from services.asr.engines.transducer_model import LstmTransducer, TransducerModel, invalid
+from services.asr.settings import AsrSettings
+from services.runtime.errors import FailedPrecondition
+from services.runtime.inference import ModelClient, ModelDefinition
+
+POCKETSPHINX, TRANSDUCER = "pocketsphinx", "transducer"
+_ENGINE, _GRAPH = "engine", "graph"
+
+_TRANSDUCERS: dict[str, Callable[[ModelDefinition, ModelClient, float], TransducerModel]] = {"lstm": LstmTransducer}
+
+
+def engine_of(definitions: Sequence[ModelDefinition]) -> str:
+    """The engine that serves these models.
+
+    Raises FailedPrecondition: `MODEL_DEFINITION_INVALID` for an unknown engine, `ENGINES_MIXED` when they want several.
+    """
+    wanted = {definition.id: _engine(definition) for definition in definitions}
+    if len(set(wanted.values())) > 1:
+        told = ", ".join(f"{model} {engine}" for model, engine in sorted(wanted.items()))
+        raise FailedPrecondition(
+            f"one pool runs one engine, and its models want several: {told}", reason="ENGINES_MIXED"
+        )
+    return next(iter(wanted.values()))
+
+
+def read_model(definition: ModelDefinition, client: ModelClient, settings: AsrSettings) -> SpeechModel:
+    """A neural model, checked but not loaded.
+
+    Raises FailedPrecondition: `MODEL_MISSING`, `MODEL_DIGEST_MISMATCH`, or `MODEL_DEFINITION_INVALID` naming file and
+    key.
+    """
+    graph = definition.parameters.get(_GRAPH, "lstm")
+    if graph not in _TRANSDUCERS:
+        raise invalid(definition, f"parameters.{_GRAPH}", f"must be one of {sorted(_TRANSDUCERS)}")
+    return Transducer(_TRANSDUCERS[graph](definition, client, settings.model_timeout), settings.beam)
+
+
+def _engine(definition: ModelDefinition) -> str:
+    engine = definition.parameters.get(_ENGINE, POCKETSPHINX)
+    if engine not in (POCKETSPHINX, TRANSDUCER):
+        raise invalid(definition, f"parameters.{_ENGINE}", f"must be one of {[POCKETSPHINX, TRANSDUCER]}")
+    return str(engine)

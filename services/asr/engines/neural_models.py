@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from services.asr.engines.ctc import CtcModel
+from services.asr.engines.public_zipformer import Zipformer2Transducer
 from services.asr.engines.search import SpeechModel
 from services.asr.engines.transducer import Transducer
 from services.asr.engines.transducer_model import LstmTransducer, TransducerModel, invalid
@@ -15,10 +17,14 @@ from services.asr.settings import AsrSettings
 from services.runtime.errors import FailedPrecondition
 from services.runtime.inference import ModelClient, ModelDefinition
 
-POCKETSPHINX, TRANSDUCER = "pocketsphinx", "transducer"
+POCKETSPHINX, TRANSDUCER, CTC = "pocketsphinx", "transducer", "ctc"
 _ENGINE, _GRAPH = "engine", "graph"
 
-_TRANSDUCERS: dict[str, Callable[[ModelDefinition, ModelClient, float], TransducerModel]] = {"lstm": LstmTransducer}
+_ENGINES = (CTC, POCKETSPHINX, TRANSDUCER)
+_TRANSDUCERS: dict[str, Callable[[ModelDefinition, ModelClient, float], TransducerModel]] = {
+    "lstm": LstmTransducer,
+    "zipformer2": Zipformer2Transducer,
+}
 
 
 def engine_of(definitions: Sequence[ModelDefinition]) -> str:
@@ -41,6 +47,8 @@ def read_model(definition: ModelDefinition, client: ModelClient, settings: AsrSe
     Raises FailedPrecondition: `MODEL_MISSING`, `MODEL_DIGEST_MISMATCH`, or `MODEL_DEFINITION_INVALID` naming file and
     key.
     """
+    if _engine(definition) == CTC:
+        return CtcModel(definition, client, settings.model_timeout, settings.beam)
     graph = definition.parameters.get(_GRAPH, "lstm")
     if graph not in _TRANSDUCERS:
         raise invalid(definition, f"parameters.{_GRAPH}", f"must be one of {sorted(_TRANSDUCERS)}")
@@ -49,6 +57,6 @@ def read_model(definition: ModelDefinition, client: ModelClient, settings: AsrSe
 
 def _engine(definition: ModelDefinition) -> str:
     engine = definition.parameters.get(_ENGINE, POCKETSPHINX)
-    if engine not in (POCKETSPHINX, TRANSDUCER):
-        raise invalid(definition, f"parameters.{_ENGINE}", f"must be one of {[POCKETSPHINX, TRANSDUCER]}")
+    if engine not in _ENGINES:
+        raise invalid(definition, f"parameters.{_ENGINE}", f"must be one of {list(_ENGINES)}")
     return str(engine)

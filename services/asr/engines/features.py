@@ -36,6 +36,8 @@ class FeatureSettings:
         snip_edges: True drops frames that reach beyond the audio, False mirrors the audio there; the first frame then
             needs 10 ms less.
         scaled: True takes samples from -1 to 1, False as 16-bit numbers.
+        remove_dc_offset: takes the mean off each frame's samples.
+        librosa: bands on the scale of librosa, which NeMo uses, not on Kaldi's.
     """
 
     rate_hz: int = 16_000
@@ -45,6 +47,8 @@ class FeatureSettings:
     window: str = "povey"
     snip_edges: bool = False
     scaled: bool = True
+    remove_dc_offset: bool = True
+    librosa: bool = False
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> FeatureSettings:
@@ -69,9 +73,11 @@ class Features:
         options.frame_opts.dither = 0.0
         options.frame_opts.snip_edges = settings.snip_edges
         options.frame_opts.window_type = settings.window
+        options.frame_opts.remove_dc_offset = settings.remove_dc_offset
         options.mel_opts.num_bins = settings.mel_bins
         options.mel_opts.low_freq = settings.low_hz
         options.mel_opts.high_freq = settings.high_hz
+        options.mel_opts.is_librosa = settings.librosa
         self._settings = settings
         self._fbank = knf.OnlineFbank(options)
         self._taken = 0

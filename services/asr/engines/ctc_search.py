@@ -1,0 +1,174 @@
+"""Log-probabilities of tokens, frame by frame -> guesses at what was said, by connectionist temporal classification.
+
+Used by `ctc.py`, per utterance. CTC: Graves et al., "Connectionist temporal classification", ICML 2006. The beam goes
+over prefixes, each with the sum of all alignments that give it: Hannun et al., "First-pass large vocabulary continuous
+speech recognition using bi-directional recurrent DNNs", 2014 (arXiv 1408.2873).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.asr.engines.hotwords import ROOT, Hotwords
+from services.asr.engines.search import Hypothesis
+
+LogProbs = NDArray[np.float32]
+"""(frames, tokens), natural logarithms."""
+
+_IMPOSSIBLE = -math.inf
+_TOKENS_PER_FRAME = 12  # that a prefix is tried to go on with
+_HOPELESS = -14.0  # a token below a millionth of the frame's best is not tried
+
+
+class Greedy:
+    """The best token of every frame; runs of one become one, blanks none."""
+
+    def __init__(self, blank: int) -> None:
+        self._blank = blank
+        self._last = blank
+        self._count = 0
+        self._score = 0.0
+        self._found: list[tuple[int, int, float]] = []
+
+    def advance(self, log_probs: LogProbs) -> None:
+        best = log_probs.argmax(axis=1)
+        scores = log_probs[np.arange(len(best)), best]
+        for token, score in zip(best.tolist(), scores.tolist(), strict=True):
+            if token not in (self._blank, self._last):
+                self._found.append((token, self._count, score))
+            self._last = token
+            self._count += 1
+            self._score += score
+
+    def best(self, count: int) -> list[Hypothesis]:
+        """One guess, however many are asked for."""
+        tokens, frames, scores = zip(*self._found, strict=True) if self._found else ((), (), ())
+        return [Hypothesis(tokens, frames, scores, self._score)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Alignment:
+    """The likeliest way to one prefix: where each token came, and how sure it was."""
+
+    score: float = _IMPOSSIBLE
+    frames: tuple[int, ...] = ()
+    log_probs: tuple[float, ...] = ()
+
+    def stayed(self, log_prob: float) -> _Alignment:
+        return _Alignment(self.score + log_prob, self.frames, self.log_probs)
+
+    def extended(self, frame: int, log_prob: float) -> _Alignment:
+        return _Alignment(self.score + log_prob, (*self.frames, frame), (*self.log_probs, log_prob))
+
+
+@dataclass(slots=True)
+class _Prefix:
+    """Sums of the alignments of one prefix that end in a blank, and in its last token; the likeliest of each."""
+
+    states: tuple[int, ...] = ()  # of the hotwords
+    bonus: float = 0.0
+    blank: float = _IMPOSSIBLE
+    token: float = _IMPOSSIBLE
+    by_blank: _Alignment = field(default_factory=_Alignment)
+    by_token: _Alignment = field(default_factory=_Alignment)
+
+    @property
+    def total(self) -> float:
+        return _sum(self.blank, self.token)
+
+    @property
+    def likeliest(self) -> _Alignment:
+        return max(self.by_blank, self.by_token, key=lambda one: one.score)
+
+    def end_in_blank(self, score: float, alignment: _Alignment) -> None:
+        self.blank = _sum(self.blank, score)
+        if alignment.score > self.by_blank.score:
+            self.by_blank = alignment
+
+    def end_in_token(self, score: float, alignment: _Alignment) -> None:
+        self.token = _sum(self.token, score)
+        if alignment.score > self.by_token.score:
+            self.by_token = alignment
+
+
+_Beam = dict[tuple[int, ...], _Prefix]
+
+
+class PrefixBeam:
+    """The likeliest token sequences, whatever their alignment.
+
+    Args:
+        blank: the token that stands for none.
+        width: prefixes kept after each frame.
+        hotwords: sets of phrases, each giving its bonus.
+    """
+
+    def __init__(self, blank: int, width: int, hotwords: tuple[Hotwords, ...] = ()) -> None:
+        self._blank = blank
+        self._width = width
+        self._hotwords = hotwords
+        self._count = 0
+        self._beam: _Beam = {(): _Prefix((ROOT,) * len(hotwords), blank=0.0, by_blank=_Alignment(0.0))}
+
+    def advance(self, log_probs: LogProbs) -> None:
+        for frame in log_probs:
+            self._step(frame)
+            self._count += 1
+
+    def best(self, count: int) -> list[Hypothesis]:
+        """Distinct, best first."""
+        found = [self._hypothesis(tokens, prefix) for tokens, prefix in self._beam.items()]
+        return heapq.nlargest(count, found, key=lambda one: one.score)
+
+    def _step(self, frame: LogProbs) -> None:
+        tried = self._tried(frame)
+        blank = float(frame[self._blank])
+        made: _Beam = {}
+        for tokens, prefix in self._beam.items():
+            total, likeliest = prefix.total, prefix.likeliest
+            same = made.setdefault(tokens, _Prefix(prefix.states, prefix.bonus))
+            same.end_in_blank(total + blank, likeliest.stayed(blank))
+            if tokens:
+                again = float(frame[tokens[-1]])
+                same.end_in_token(prefix.token + again, prefix.by_token.stayed(again))
+            for token, log_prob in tried:
+                # The same token twice is two only with a blank between.
+                repeated = tokens[-1:] == (token,)
+                score, way = (prefix.blank, prefix.by_blank) if repeated else (total, likeliest)
+                if score > _IMPOSSIBLE:
+                    longer = self._longer(made, tokens, prefix, token)
+                    longer.end_in_token(score + log_prob, way.extended(self._count, log_prob))
+        kept = heapq.nlargest(self._width, made.items(), key=lambda item: item[1].total + item[1].bonus)
+        self._beam = dict(kept)
+
+    def _tried(self, frame: LogProbs) -> list[tuple[int, float]]:
+        count = min(_TOKENS_PER_FRAME, len(frame))
+        best = np.argpartition(frame, -count)[-count:]
+        least = float(frame.max()) + _HOPELESS
+        return [(int(at), float(frame[at])) for at in best if at != self._blank and frame[at] > least]
+
+    def _longer(self, made: _Beam, tokens: tuple[int, ...], prefix: _Prefix, token: int) -> _Prefix:
+        key = (*tokens, token)
+        longer = made.get(key)
+        if longer is None:
+            steps = [each.step(state, token) for each, state in zip(self._hotwords, prefix.states, strict=True)]
+            bonus = prefix.bonus + sum(earned for _, earned in steps)
+            longer = made[key] = _Prefix(tuple(state for state, _ in steps), bonus)
+        return longer
+
+    def _hypothesis(self, tokens: tuple[int, ...], prefix: _Prefix) -> Hypothesis:
+        ends = (each.end(state) for each, state in zip(self._hotwords, prefix.states, strict=True))
+        bonus = prefix.bonus + sum(ends)
+        way = prefix.likeliest
+        return Hypothesis(tokens, way.frames, way.log_probs, prefix.total + bonus, bonus)
+
+
+def _sum(one: float, other: float) -> float:
+    """Of two probabilities, by their logarithms."""
+    high, low = (one, other) if one >= other else (other, one)
+    return high if low == _IMPOSSIBLE else high + math.log1p(math.exp(low - high))

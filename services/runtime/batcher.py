@@ -155,7 +155,7 @@ class Batcher:
         Raises:
             InvalidInput: `TENSOR_MISMATCH` if a call that could be merged has inputs of different first lengths.
             Overloaded: all places are taken.
-            Internal: `MODEL_FAILED`; also when an output holds NaN.
+            Internal: `MODEL_FAILED`; also when an output or state holds NaN or infinity.
         """
         rows, shapes = self._rows(feeds), tuple(self._shape(name, feeds[name]) for name in self._axes)
         self._lanes.take_place(self._definition.id)
@@ -298,10 +298,10 @@ def _split(definition: ModelDefinition, calls: Sequence[_Call], outputs: Feeds) 
 
 
 def _judged(definition: ModelDefinition, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """NaN in an answer is no answer, and in a state it would spoil all that follow."""
+    """NaN or infinity in an answer is no answer, and in a state it would spoil all that follow."""
     for name, value in outputs.items():
-        if value.dtype.kind == "f" and np.isnan(value).any():
-            raise _failed(definition, f"{name} holds NaN")
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise _failed(definition, f"{name} holds NaN or infinity")
     return outputs
 
 

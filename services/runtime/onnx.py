@@ -148,7 +148,7 @@ class OnnxClient:
         sequence: SequenceStep | None,
         deadline: float | None,
     ) -> dict[str, Tensor]:
-        """One call of a sequence. A model that failed, or gave NaN, has spoiled its state: the sequence is over."""
+        """One call of a sequence. A model that failed has spoiled its state: the sequence is over."""
         if sequence is None:
             raise InvalidInput(
                 f"Model {definition.id} keeps state: a call needs a sequence.", reason="SEQUENCE_MISSING"

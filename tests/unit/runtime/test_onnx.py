@@ -39,8 +39,6 @@ async def client(tmp_path: Path) -> AsyncIterator[OnnxClient]:
     write_bundle(tmp_path / "sum", running_sum, ["x"], ["y"], {"h": "h2"})
     steps = [("MatMul", [f"a{n}" if n else "a", "b"], [f"a{n + 1}"]) for n in range(SLOW_STEPS)]
     write_bundle(tmp_path / "slow", graph(steps, ["a", "b"], [f"a{SLOW_STEPS}"]), ["a", "b"], [f"a{SLOW_STEPS}"])
-    spoiled = graph([("Add", ["x", "h"], ["h2"]), ("Sub", ["h2", "h"], ["y"])], ["x", "h"], ["y", "h2"])
-    write_bundle(tmp_path / "nan", spoiled, ["x"], ["y"], {"h": "h2"})
     write_bundle(
         tmp_path / "streamed",
         running_sum,
@@ -172,15 +170,14 @@ async def test_stateful_model_needs_a_sequence(client: OnnxClient) -> None:
     assert caught.value.reason == "SEQUENCE_MISSING"
 
 
-async def test_nan_in_an_answer_ends_the_sequence_instead_of_spoiling_it(client: OnnxClient) -> None:
-    huge, minus = np.array([[3e38, 1]], np.float32), np.array([[-3e38, 1]], np.float32)
-    await client.infer("test/nan", {"x": huge}, sequence=SequenceStep(1, start=True))
-    await client.infer("test/nan", {"x": huge}, sequence=SequenceStep(1))  # the state is infinite now
+async def test_infinity_in_an_answer_ends_the_sequence_instead_of_spoiling_it(client: OnnxClient) -> None:
+    huge = {"x": np.array([[3e38, 1]], np.float32)}
+    await client.infer("test/sum", huge, sequence=SequenceStep(1, start=True))
     with pytest.raises(Internal) as caught:
-        await client.infer("test/nan", {"x": minus}, sequence=SequenceStep(1))
+        await client.infer("test/sum", huge, sequence=SequenceStep(1))
     assert caught.value.reason == "MODEL_FAILED"
     with pytest.raises(InvalidInput) as gone:
-        await client.infer("test/nan", {"x": minus}, sequence=SequenceStep(1))
+        await client.infer("test/sum", {"x": np.ones((1, 2), np.float32)}, sequence=SequenceStep(1))
     assert gone.value.reason == "SEQUENCE_UNKNOWN"
     assert client.bytes_of_states == 0
 

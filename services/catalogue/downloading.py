@@ -131,8 +131,7 @@ class Downloader:
             self._check_size(wanted, piece.total, partial.parent, piece.first)
             _remember(partial, wanted.url, piece.validator)
             self._progress.begin(wanted.name, piece.first, piece.total)
-            if not piece.complete:
-                self._copy(piece, file, wanted)
+            self._copy(piece, file, wanted)
 
     def _copy(self, piece: Piece, file: IO[bytes], wanted: Wanted) -> None:
         at = piece.first

@@ -38,21 +38,20 @@ class Piece:
     """What a server sends: the rest of a file from byte `first` on.
 
     Attributes:
+        body: None if everything is here already.
         total: bytes of the whole file; None if the server does not say.
         validator: what names this state of the file (a strong ETag, else its date); empty if nothing does.
-        complete: everything is here already; there is no body.
     """
 
-    body: IO[bytes]
+    body: http.client.HTTPResponse | None
     first: int
     total: int | None
     validator: str
-    complete: bool = False
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; none at the end. Raises Cut."""
+        """What has come, at most `size` bytes; none at the end. Raises Cut."""
         try:
-            return self.body.read(size)
+            return self.body.read1(size) if self.body else b""
         except (http.client.HTTPException, OSError) as error:  # a cut chunk, a reset, a read that took too long
             raise Cut(f"the connection broke off ({type(error).__name__})", reason="CONNECTION_CUT") from None
 
@@ -60,7 +59,8 @@ class Piece:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.body.close()
+        if self.body:
+            self.body.close()
 
 
 class HttpSource:
@@ -93,8 +93,10 @@ class HttpSource:
         try:
             response = self._opener(url).open(request, timeout=self._timeout)
         except urllib.error.HTTPError as error:
-            with error:
+            try:
                 return _refused(url, error, first)
+            finally:
+                error.close()
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise _unreachable(url, error) from None
         return _piece(url, response, first)
@@ -119,8 +121,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        check_address(newurl, came_from=req.full_url)
         fp.close()  # or the library would read the answer's body, however long, before it goes on
+        check_address(newurl, came_from=req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -172,7 +174,7 @@ def _refused(url: str, error: urllib.error.HTTPError, first: int) -> Piece:
     if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and first:
         told = _UNSATISFIED.fullmatch(error.headers.get("Content-Range", ""))
         if told is not None and int(told["total"]) == first:
-            return Piece(error, first, first, _validator(error.headers), complete=True)
+            return Piece(None, first, first, _validator(error.headers))
         raise Cut(f"{host} has a file of another length now", reason="FILE_CHANGED")
     if error.code in _PASSING:
         raise Cut(f"{host} answers {error.code}", reason="SERVER_BUSY")

@@ -38,6 +38,7 @@ verbs that run a platform (pip install 'antiphon[serve]'):
     down       stop it
     status     show what runs
     logs       show what it wrote
+    models     list | pull | import | verify model bundles; repository writes them out for Triton
 
 examples:
   antiphon up --detach
@@ -82,7 +83,11 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]] = 
         inspecting.add_describe,
         "antiphon describe\n  antiphon describe --pool asr",
     ),
-    "models": ("list the models that serve, pool by pool", inspecting.add_models, "antiphon models --locale de"),
+    "models": (
+        "list the models that serve, pool by pool",
+        inspecting.add_models,
+        "antiphon models --locale de\n  antiphon models list",
+    ),
     "skills": (
         "list the skills, and add one of your own",
         skills.add,
@@ -96,14 +101,18 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]] = 
     "explain": ("show why a turn went as it did", inspecting.add_explain, "antiphon explain 4f7c… --json"),
     "health": ("ask whether all is well", inspecting.add_health, "antiphon health && echo fine"),
 }
-_SERVER_VERBS = ("up", "down", "status", "logs")
+_SERVER_VERBS = (
+    *("up", "down", "status", "logs"),
+    *("models.import", "models.list", "models.pull", "models.repository", "models.verify"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments and (serve := _server_verb(arguments[0])) is not None:
-        return serve(arguments[1:])
+    for words in (2, 1):  # `models list` is a server's verb, `models` a client's
+        if len(arguments) >= words and (serve := _server_verb(".".join(arguments[:words]))) is not None:
+            return serve(arguments[1:])
     options = build_parser().parse_args(arguments)
     try:
         code: int = asyncio.run(options.run(options))

@@ -63,7 +63,7 @@ def production(definition: ModelDefinition) -> str:
         FailedPrecondition: `MODEL_DEFINITION_INVALID`, the key `parameters.triton` asks for what cannot be.
     """
     options = _options(definition)
-    merged = _merged(definition) and all(state.batch_axis == 0 for state in definition.states)
+    merged = _merged(definition) and all(state.batch_axis == 0 and len(state.shape) > 1 for state in definition.states)
     fields: list[tuple[str, Any]] = [
         ("name", definition.triton_name),
         ("backend", "onnxruntime"),

@@ -229,6 +229,11 @@ class TritonServer:
             if reason and (self._models == ("*",) or name in self._models)
         }
 
+    def statistics(self, model: str) -> dict[str, Any]:
+        """What Triton counts of a model: `inference_count` calls in `execution_count` runs, among others."""
+        found: dict[str, Any] = self._ask("GET", f"/v2/models/{model}/stats")["model_stats"][0]
+        return found
+
     def stub_pids(self, model: str = "") -> list[int]:
         """Processes in which the python backend runs `model`; of every model when empty."""
         found = []

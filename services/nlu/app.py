@@ -24,8 +24,8 @@ from services.nlu.text import tokenise
 from services.nlu.understanding import Situation
 from services.nlu.values.finder import Finder
 from services.nlu.values.places import Gazetteer
+from services.runtime.backends import model_client
 from services.runtime.model_store import ModelStore
-from services.runtime.onnx import OnnxClient
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec
 from services.runtime.store import MemorySessionStore, SessionStore, StoreLimits
@@ -58,7 +58,7 @@ async def build(runtime: Runtime) -> Application:
     """Load the models and put the service together."""
     settings = load(NluSettings, runtime.options, "ANTIPHON_NLU")
     models = ModelStore.with_bundled(BUNDLED)
-    client = OnnxClient(models, threads=settings.threads, max_waiting=settings.max_waiting)
+    client = await model_client(models, SPEC.capability, threads=settings.threads, max_waiting=settings.max_waiting)
     engine = Remembering(await ThinEngine.load(client, settings.model))
     labels = Remembering(await LabelEngine.load(client, settings.label_model)) if settings.label_model else None
     store = await _store(runtime.state_dir)

@@ -48,6 +48,7 @@ def write_bundle(
             {"name": "clinc", "dtype": "float32", "shape": [-1, len(clinc)]},
             {"name": "tags", "dtype": "float32", "shape": [-1, -1, len(TAGS)]},
         ],
+        "batching": {"max_size": 32, "delay_ms": 0.0},
         "parameters": {"massive": list(MASSIVE_LABELS), "clinc": list(clinc), "tags": list(TAGS)},
     }
     (BUNDLE / "model.yaml").write_text(yaml.safe_dump(definition, sort_keys=False), encoding="utf-8")

@@ -39,6 +39,7 @@ def write_bundle(network: Network, divisor: float, report: dict[str, Any]) -> No
             {"name": "intents", "dtype": "float32", "shape": [-1, len(INTENTS)]},
             {"name": "tags", "dtype": "float32", "shape": [-1, -1, len(TAGS)]},
         ],
+        "batching": {"max_size": 32, "delay_ms": 0.0},
         "parameters": {"intents": list(INTENTS), "tags": list(TAGS)},
     }
     (BUNDLE / "model.yaml").write_text(yaml.safe_dump(definition, sort_keys=False), encoding="utf-8")

@@ -6,7 +6,7 @@ The interpreter holds one `IntentEngine` and knows nothing of features, tensors 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from services.nlu.text import Token
@@ -58,6 +58,15 @@ class EngineInfo:
     intents: tuple[str, ...]
     description: str
     scores: tuple[tuple[str, str, float, str], ...]
+
+    def at(self, backend: str) -> EngineInfo:
+        """The same model where it runs now, which may change from one call to the next."""
+        return self if backend == self.backend else replace(self, backend=backend, engine=program(backend))
+
+
+def program(backend: str) -> str:
+    """What runs an ONNX graph there."""
+    return "onnxruntime" if backend == "embedded" else backend
 
 
 class IntentEngine(Protocol):

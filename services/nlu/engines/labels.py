@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, TaggedSlot
+from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, TaggedSlot, program
 from services.nlu.engines.features import MAX_TOKENS, SLOTS, encode
 from services.nlu.text import Token
 from services.runtime.errors import FailedPrecondition
@@ -67,7 +67,7 @@ class LabelEngine:
         FailedPrecondition: `MODEL_DEFINITION_INVALID` if the bundle was made for other features than this code's.
     """
 
-    def __init__(self, client: ModelClient, definition: ModelDefinition, *, backend: str = "embedded") -> None:
+    def __init__(self, client: ModelClient, definition: ModelDefinition) -> None:
         self._client = client
         self._definition = definition
         self._labels = {head: _names(definition, head) for head in TAXONOMIES}
@@ -76,15 +76,15 @@ class LabelEngine:
             raise FailedPrecondition(
                 f"Model {definition.id} is no bundle for the engine of labels.", reason="MODEL_DEFINITION_INVALID"
             )
-        self._info = _describe(definition, self._labels, backend)
+        self._info = _describe(definition, self._labels, client.backend(definition.id))
 
     @classmethod
-    async def load(cls, client: ModelClient, model: str = MODEL, *, backend: str = "embedded") -> LabelEngine:
-        return cls(client, await client.load(model), backend=backend)
+    async def load(cls, client: ModelClient, model: str = MODEL) -> LabelEngine:
+        return cls(client, await client.load(model))
 
     @property
     def info(self) -> EngineInfo:
-        return self._info
+        return self._info.at(self._client.backend(self._definition.id))
 
     async def read(self, sentences: Sequence[Sequence[Token]], deadline: float | None) -> Sequence[LabelReading]:
         encoded = [encode(tokens) for tokens in sentences]
@@ -138,7 +138,7 @@ def _describe(definition: ModelDefinition, labels: Mapping[str, tuple[str, ...]]
         licence=definition.licence,
         locales=definition.locales,
         backend=backend,
-        engine="onnxruntime" if backend == "embedded" else backend,
+        engine=program(backend),
         size_bytes=definition.path.stat().st_size,
         intents=intents,
         description=f"Hashed word and character features, convolutions; {len(intents)} labels of MASSIVE and CLINC150.",

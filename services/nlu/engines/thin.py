@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, Reading, TaggedSlot
+from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, Reading, TaggedSlot, program
 from services.nlu.engines.features import MAX_TOKENS, SLOTS, encode
 from services.nlu.text import Token
 from services.runtime.errors import FailedPrecondition
@@ -31,7 +31,7 @@ class ThinEngine:
         FailedPrecondition: `MODEL_DEFINITION_INVALID` if the bundle was made for other features than this code's.
     """
 
-    def __init__(self, client: ModelClient, definition: ModelDefinition, *, backend: str = "embedded") -> None:
+    def __init__(self, client: ModelClient, definition: ModelDefinition) -> None:
         self._client = client
         self._definition = definition
         self._intents = tuple(str(name) for name in definition.parameters.get("intents", ()))
@@ -40,15 +40,15 @@ class ThinEngine:
             raise FailedPrecondition(
                 f"Model {definition.id} is no bundle for the thin engine.", reason="MODEL_DEFINITION_INVALID"
             )
-        self._info = _describe(definition, self._intents, backend)
+        self._info = _describe(definition, self._intents, client.backend(definition.id))
 
     @classmethod
-    async def load(cls, client: ModelClient, model: str = MODEL, *, backend: str = "embedded") -> ThinEngine:
-        return cls(client, await client.load(model), backend=backend)
+    async def load(cls, client: ModelClient, model: str = MODEL) -> ThinEngine:
+        return cls(client, await client.load(model))
 
     @property
     def info(self) -> EngineInfo:
-        return self._info
+        return self._info.at(self._client.backend(self._definition.id))
 
     async def read(self, sentences: Sequence[Sequence[Token]], deadline: float | None) -> Sequence[Reading]:
         encoded = [encode(tokens) for tokens in sentences]
@@ -91,7 +91,7 @@ def _describe(definition: ModelDefinition, intents: Sequence[str], backend: str)
         licence=definition.licence,
         locales=definition.locales,
         backend=backend,
-        engine="onnxruntime" if backend == "embedded" else backend,
+        engine=program(backend),
         size_bytes=definition.path.stat().st_size,
         intents=named,
         description=f"Hashed word and character features, two convolutions; {len(named)} intents and out of scope.",

@@ -116,8 +116,9 @@ def read_definition(path: Path) -> ModelDefinition:
 
 
 def _definitions_below(root: Path) -> list[Path]:
+    """Folders that begin with a dot are somebody's unfinished work."""
     found = [path for depth in range(_DEPTH + 1) for path in root.glob("*/" * depth + "model.yaml")]
-    return sorted(found)
+    return sorted(path for path in found if not any(part[0] == "." for part in path.relative_to(root).parts))
 
 
 def _part_of_id(raw: Mapping[str, Any], key: str) -> str:

@@ -113,3 +113,9 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path: Path, inputs: dict[str, n
     with pytest.raises(InvalidInput) as caught:
         definition.check(inputs)
     assert caught.value.reason == "TENSOR_MISMATCH"
+
+
+def test_bundles_in_the_making_are_not_seen(tmp_path: Path) -> None:
+    write_bundle(tmp_path / ".import-1" / "toy")
+    write_bundle(tmp_path / "acme" / "toy" / ".half")
+    assert not ModelStore([tmp_path]).models()

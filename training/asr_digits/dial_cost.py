@@ -1,7 +1,7 @@
 """Multiply-accumulates of the encoder with the compute dial, counted from its dimensions.
 
-`dial_graph.py` lets the graph tell what it spent with these numbers, and training prices the gates with them. Counted is
-the encoder alone: predictor and joiner cost the same at every budget.
+`dial_graph.py` lets the graph tell what it spent with these numbers, and training prices the gates with them. Counted
+is the encoder alone: predictor and joiner cost the same at every budget.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Costs:
 
     Attributes:
         full: multiply-accumulates with every gate open.
-        fixed: share of `full` that no gate saves: convolutions in front, their projection, the arbitrators.
+        fixed: share of `full` that no gate saves: convolutions in front, projections at both ends, the arbitrators.
         attention: share of one block's attention (projections, scores and mixing over the whole context).
         feed_forward: share of one block's feed-forward layer.
     """
@@ -33,7 +33,7 @@ def costs(settings: DialSettings) -> Costs:
     scores = 2 * width * (settings.context + 1)
     attention = width * (width + 2 * narrow) + width * width + scores
     feed_forward = 2 * settings.widening * width * width
-    fixed = _front(settings) + 2 * settings.blocks * width
+    fixed = _front(settings) + 2 * settings.blocks * width + width * settings.encoded
     full = fixed + settings.blocks * (attention + feed_forward)
     return Costs(full, fixed / full, attention / full, feed_forward / full)
 

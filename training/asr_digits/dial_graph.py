@@ -1,8 +1,8 @@
 """The encoder with the compute dial as an ONNX graph; `dial_export.py` writes it, `dial_measure.py` times it.
 
-Frames whose gate is shut are left out of the projections and the feed-forward layers: the open ones are gathered, worked
-on, and put back. Where no frame of a call is open, the whole sublayer is a branch that is not taken. The scores of the
-attention stay dense, with a mask: they are a small part, and gathering them would cost more than it saves.
+Frames whose gate is shut are left out of the projections and the feed-forward layers: the open ones are gathered,
+worked on, and put back. Where no frame of a call is open, the whole sublayer is a branch that is not taken. The scores
+of the attention stay dense, with a mask: they are a small part, and gathering them would cost more than it saves.
 
 The graph carries what lies before the call: sum and number of the frames heard (for their running mean), the last five
 normalised frames, and per block keys, values and validity of the last `context` frames. All start as zeros.
@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from training.asr_digits.dial_cost import costs
-from training.asr_digits.dial_settings import ALWAYS, BASIS, KNEES, PRIOR_FRAMES, RECENT, DialSettings
+from training.asr_digits.dial_settings import ALWAYS, KNEES, PRIOR_FRAMES, RECENT, DialSettings
 
 OPSET = 17
 _SHUT = -1e4
 """Added to a score, it leaves nothing of it after the softmax."""
 
+_END = np.iinfo(np.int64).max
+_THERE = 40.0
+"""Added to the score of a key that is there: exp(-40) is nothing, and five digits of the score are kept."""
 Weights = Mapping[str, NDArray[np.float32]]
 
 
@@ -38,7 +41,7 @@ class _Nodes:
         self._made = 0
 
     def constant(self, name: str, value: Any) -> str:
-        self._constants.setdefault(name, np.ascontiguousarray(value))
+        self._constants.setdefault(name, np.array(value, order="C"))
         return name
 
     def ints(self, *values: int) -> str:
@@ -55,6 +58,10 @@ class _Nodes:
             outputs.append(name or f"{self._prefix}{kind.lower()}_{self._made}")
         self.nodes.append(helper.make_node(kind, list(inputs), outputs, **fields))
         return outputs
+
+    def last(self, value: str, count: int, name: str = "") -> str:
+        """The last of axis 1."""
+        return self.add("Slice", value, self.ints(-count), self.ints(_END), self.ints(1), name=name)
 
     def branch(self, prefix: str) -> _Nodes:
         return _Nodes(self._constants, prefix)
@@ -95,8 +102,8 @@ def encoder_graph(settings: DialSettings, weights: Weights, *, gated: bool = Tru
             opened.append(f"open_{block}")
         rows = _sublayer(graph, settings, weights, block, rows, attend, attention=True)
         rows = _sublayer(graph, settings, weights, block, rows, feed, attention=False)
-    out = _norm(graph, weights, "norm", rows)
-    graph.add("Reshape", out, "shape_rows", name="encoded")
+    out = _linear(graph, weights, "leave", _norm(graph, weights, "norm", rows))
+    graph.add("Reshape", out, "shape_encoded", name="encoded")
     if gated:
         _spent(graph, settings, opened)
     return _model(graph, settings, constants, gated=gated)
@@ -106,34 +113,15 @@ def _front(graph: _Nodes, settings: DialSettings, weights: Weights) -> None:
     """features -> front [B, T/4, width], the running mean taken off; states `heard` and `recent`."""
     bins = settings.mel_bins
     centred = graph.add("Sub", "features", graph.constant("mean", weights["mean"]))
-    total, count = graph.split("Split", "heard", graph.ints(bins, 1), names=["heard_sum", "heard_count"], axis=1)
-    sums = graph.add(
-        "Add",
-        graph.add("CumSum", centred, graph.constant("one_axis", np.array(1, np.int64))),
-        graph.add("Unsqueeze", total, graph.ints(1)),
-    )
-    ones = graph.add(
-        "Slice",
-        graph.add("Mul", centred, graph.constant("nought", np.float32(0))),
-        graph.ints(0),
-        graph.ints(1),
-        graph.ints(2),
-    )
-    ones = graph.add("Add", ones, graph.constant("unit", np.float32(1)))
-    counts = graph.add(
-        "Add",
-        graph.add("CumSum", ones, "one_axis"),
-        graph.add("Unsqueeze", count, graph.ints(1)),
-    )
-    both = graph.add("Concat", sums, counts, axis=2)
-    last = graph.add("Slice", both, graph.ints(-1), graph.ints(np.iinfo(np.int64).max), graph.ints(1))
-    graph.add("Squeeze", last, graph.ints(1), name="heard_next")
-    mean = graph.add("Div", sums, graph.add("Add", counts, graph.constant("prior", np.float32(PRIOR_FRAMES))))
+    counted = graph.add("Pad", centred, graph.ints(0, 0, 0, 0, 0, 1), graph.constant("unit", np.float32(1)))
+    sums = graph.add("CumSum", counted, graph.constant("one", np.array(1, np.int64)))
+    sums = graph.add("Add", sums, graph.add("Unsqueeze", "heard", graph.ints(1)))
+    graph.add("Squeeze", graph.last(sums, 1), graph.ints(1), name="heard_next")
+    total, count = graph.split("Split", sums, graph.ints(bins, 1), names=["", ""], axis=2)
+    mean = graph.add("Div", total, graph.add("Add", count, graph.constant("prior", np.float32(PRIOR_FRAMES))))
     normal = graph.add("Mul", graph.add("Sub", centred, mean), graph.constant("scale", weights["scale"]))
     joined = graph.add("Concat", "recent", normal, axis=1)
-    graph.add(
-        "Slice", joined, graph.ints(-RECENT), graph.ints(np.iinfo(np.int64).max), graph.ints(1), name="recent_next"
-    )
+    graph.last(joined, RECENT, name="recent_next")
     x = graph.add("Unsqueeze", joined, graph.ints(1))
     for name in ("conv1", "conv2"):
         for part in ("weight", "bias"):
@@ -144,15 +132,16 @@ def _front(graph: _Nodes, settings: DialSettings, weights: Weights) -> None:
     channels = int(weights["project.weight"].shape[1])
     x = graph.add("Reshape", x, graph.ints(0, 0, channels))
     x = graph.add("MatMul", x, graph.constant("project.weight", weights["project.weight"].T))
-    graph.add("Add", x, graph.constant("project.bias", weights["project.bias"]), name="front")
+    x = graph.add("Add", x, graph.constant("project.bias", weights["project.bias"]))
+    graph.add("Identity", _norm(graph, weights, "enter", x), name="front")
 
 
 def _shapes(graph: _Nodes, settings: DialSettings, weights: Weights) -> None:
     """Shapes of this call, and the bias of every query and head towards every key: `bias` [T*heads, context+T]."""
     context, heads = settings.context, settings.heads
-    graph.add("Shape", "front", name="shape_rows")
+    shape = graph.add("Shape", "front")
     batch, frames = graph.split(
-        "Split", graph.add("Slice", "shape_rows", graph.ints(0), graph.ints(2)), graph.ints(1, 1),
+        "Split", graph.add("Slice", shape, graph.ints(0), graph.ints(2), name="calls"), graph.ints(1, 1),
         names=["batch", "frames"], axis=0,
     )  # fmt: skip
     one = graph.constant("one", np.array(1, np.int64))
@@ -173,40 +162,39 @@ def _shapes(graph: _Nodes, settings: DialSettings, weights: Weights) -> None:
         graph.add("Concat", graph.ints(-1), graph.add("Reshape", columns, graph.ints(1)), axis=0),
         name="bias",
     )
-    graph.add("Concat", batch, graph.ints(-1, settings.head_width), axis=0, name="shape_queries")
+    graph.add("Concat", batch, graph.ints(-1, settings.head_width + 1), axis=0, name="shape_queries")
     graph.add("Concat", batch, frames, graph.ints(settings.projected), axis=0, name="shape_projected")
     everything = graph.add("Mul", batch, frames)
     graph.add("Concat", everything, graph.ints(settings.projected), axis=0, name="shape_flat")
     graph.add("Concat", batch, frames, graph.ints(settings.kept), axis=0, name="shape_kept")
-    graph.add("Concat", graph.ints(2), batch, frames, axis=0, name="shape_gates")
+    graph.add("Concat", batch, frames, graph.ints(settings.encoded), axis=0, name="shape_encoded")
 
 
 def _dial(graph: _Nodes, weights: Weights, blocks: int) -> None:
-    """budget -> `wish_<block>` [2, B, 1]: what the budget adds to the logits of the block's two gates."""
+    """budget -> `wish_<block>` [2, rows]: what the budget adds to the logits of the block's two gates."""
     knees = graph.add("Relu", graph.add("Sub", "budget", graph.constant("knees", np.array([KNEES], np.float32))))
-    wish = graph.add("Gemm", knees, graph.constant("dial.weight", weights["dial.weight"]),
-                     graph.constant("dial.bias", weights["dial.bias"]), transB=1)  # fmt: skip
-    full = graph.add("GreaterOrEqual", "budget", graph.constant("full", np.float32(1)))
-    always = graph.add(
-        "Mul", graph.add("Cast", full, to=TensorProto.FLOAT), graph.constant("always", np.float32(ALWAYS))
+    parts = [graph.constant(f"dial.{part}", weights[f"dial.{part}"]) for part in ("weight", "bias")]
+    full = graph.add("GreaterOrEqual", "budget", graph.constant("unit", np.float32(1)))
+    full = graph.add("Cast", full, to=TensorProto.FLOAT)
+    always = graph.add("Mul", full, graph.constant("always", np.float32(ALWAYS)))
+    wish = graph.add("Transpose", graph.add("Add", graph.add("Gemm", knees, *parts, transB=1), always), perm=[1, 0])
+    wish = graph.add(
+        "Expand", graph.add("Unsqueeze", wish, graph.ints(2)), graph.add("Concat", graph.ints(1), "calls", axis=0)
     )
-    wish = graph.add("Transpose", graph.add("Add", wish, always), perm=[1, 0])
-    wish = graph.add("Unsqueeze", wish, graph.ints(2))
+    wish = graph.add("Reshape", wish, graph.ints(2 * blocks, -1))
     graph.split("Split", wish, graph.ints(*[2] * blocks), names=[f"wish_{block}" for block in range(blocks)], axis=0)
 
 
-def _gates(graph: _Nodes, weights: Weights, block: int, rows: str) -> tuple[str, str]:
-    """Indices [n] of the rows whose attention, and whose feed-forward layer, is computed."""
-    logits = graph.add("Gemm", graph.constant(f"gates.{block}", weights["gates"][block]), rows, transB=1)
-    logits = graph.add("Add", graph.add("Reshape", logits, "shape_gates"), f"wish_{block}")
-    opened = graph.add("Greater", logits, graph.constant("nought", 0), name=f"open_{block}")
-    flat = graph.add("Reshape", opened, graph.ints(2, -1))
-    parts = graph.split("Split", flat, graph.ints(1, 1), names=["", f"feeds_{block}"], axis=0)
-    attend, feed = (
-        graph.add("Reshape", graph.add("NonZero", graph.add("Reshape", part, graph.ints(-1))), graph.ints(-1))
-        for part in parts
-    )
-    return attend, feed
+def _gates(graph: _Nodes, weights: Weights, block: int, rows: str) -> list[str]:
+    """Indices [n, 1] of the rows whose attention, and whose feed-forward layer, is computed."""
+    gates = graph.constant(f"gates.{block}", weights["gates"][block])
+    logits = graph.add("Gemm", gates, rows, f"wish_{block}", transB=1)
+    opened = graph.add("Greater", logits, graph.constant("nought", np.float32(0)), name=f"open_{block}")
+    parts = [
+        graph.add("Gather", opened, graph.constant(name, np.array(at)), axis=0)
+        for at, name in enumerate(("zero", "one"))
+    ]
+    return [graph.add("Transpose", graph.add("NonZero", part), perm=[1, 0]) for part in parts]
 
 
 def _sublayer(
@@ -218,7 +206,7 @@ def _sublayer(
     if not which:
         _work(graph, settings, weights, block, rows, "", names, attention=attention)
         return names[0]
-    there = graph.add("Greater", graph.add("Size", which), graph.constant("zero", np.array(0, np.int64)))
+    there = graph.add("Cast", graph.add("Size", which), to=TensorProto.BOOL)
     taken, left = graph.branch(f"then_{kind}_{block}_"), graph.branch(f"else_{kind}_{block}_")
     _work(taken, settings, weights, block, rows, which, [taken._prefix + name for name in names], attention=attention)
     left.add("Identity", rows, name=left._prefix + names[0])
@@ -239,7 +227,7 @@ def _work(
     *,
     attention: bool,
 ) -> None:
-    mine = graph.add("Gather", rows, which, axis=0) if which else rows
+    mine = graph.add("GatherND", rows, which) if which else rows
     base = f"blocks.{block}."
     normed = _norm(graph, weights, base + ("norm1" if attention else "norm2"), mine)
     if attention:
@@ -250,8 +238,7 @@ def _work(
     if not which:
         graph.add("Add", mine, changed, name=names[0])
         return
-    where = graph.add("Unsqueeze", which, graph.ints(1))
-    graph.add("ScatterND", rows, where, graph.add("Add", mine, changed), name=names[0])
+    graph.add("ScatterND", rows, which, graph.add("Add", mine, changed), name=names[0])
 
 
 def _attention(
@@ -262,45 +249,39 @@ def _attention(
     projected = _projection(graph, settings, weights, block, normed)
     if which:
         blank = graph.add("ConstantOfShape", "shape_flat")
-        projected = graph.add("ScatterND", blank, graph.add("Unsqueeze", which, graph.ints(1)), projected)
+        projected = graph.add("ScatterND", blank, which, projected)
     projected = graph.add("Reshape", projected, "shape_projected")
-    queries, kept = graph.split("Split", projected, graph.ints(width, settings.kept), names=["", ""], axis=2)
+    sizes = graph.ints(settings.queries, settings.kept)
+    queries, kept = graph.split("Split", projected, sizes, names=["", ""], axis=2)
     both = _remember(graph, settings, block, kept, memory)
-    keys, values, valid = graph.split("Split", both, graph.ints(narrow, narrow, 1), names=[""] * 3, axis=2)
-    scores = graph.add(
-        "MatMul", graph.add("Reshape", queries, "shape_queries"), graph.add("Transpose", keys, perm=[0, 2, 1])
-    )
+    keys, values = graph.split("Split", both, graph.ints(narrow + 1, narrow), names=["", ""], axis=2)
+    queries = graph.add("Reshape", queries, "shape_queries")
+    scores = graph.add("MatMul", queries, graph.add("Transpose", keys, perm=[0, 2, 1]))
     scores = graph.add("Add", scores, "bias")
-    if which:
-        mask = graph.add(
-            "Mul",
-            graph.add("Sub", valid, graph.constant("unit", np.float32(1))),
-            graph.constant("shut", np.float32(-_SHUT)),
-        )
-        scores = graph.add("Add", scores, graph.add("Transpose", mask, perm=[0, 2, 1]))
-    else:
-        mask = graph.add(
-            "Mul",
-            graph.add("Sub", valid, graph.constant("unit", np.float32(1))),
-            graph.constant("shut", np.float32(-_SHUT)),
-        )
-        scores = graph.add("Add", scores, graph.add("Transpose", mask, perm=[0, 2, 1]))
     mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=2), values)
     mixed = graph.add("Reshape", mixed, graph.ints(-1, width))
     if which:
-        mixed = graph.add("Gather", mixed, which, axis=0)
+        mixed = graph.add("GatherND", mixed, which)
     return _linear(graph, weights, f"blocks.{block}.out", mixed)
 
 
 def _projection(graph: _Nodes, settings: DialSettings, weights: Weights, block: int, normed: str) -> str:
-    """Queries (scaled), key, value, and a 1 that says that the frame is there."""
+    """Queries (scaled), key, value. A last number of each query times one of the key favours keys that are there.
+
+    So a frame without key, whose numbers are all zero, needs no mask of its own.
+    """
+    width, heads, narrow = settings.width, settings.heads, settings.head_width
     base = f"blocks.{block}.project"
-    weight, bias = weights[base + ".weight"].copy(), weights[base + ".bias"].copy()
-    weight[: settings.width] *= settings.head_width**-0.5
-    bias[: settings.width] *= settings.head_width**-0.5
-    weight = np.concatenate([weight, np.zeros((1, settings.width), np.float32)])
-    bias = np.concatenate([bias, np.ones(1, np.float32)])
-    return graph.add("Gemm", normed, graph.constant(base + ".weight", weight.T), graph.constant(base + ".bias", bias))
+    both = np.concatenate([weights[base + ".weight"].T, weights[base + ".bias"][None]])
+    queries = np.zeros((width + 1, heads, narrow + 1), np.float32)
+    queries[:, :, :narrow] = both[:, :width].reshape(-1, heads, narrow) * narrow**-0.5
+    queries[width, :, narrow] = 1
+    there = np.zeros((width + 1, 1), np.float32)
+    there[width] = _THERE
+    keys, values = both[:, width : width + narrow], both[:, width + narrow :]
+    whole = np.concatenate([queries.reshape(width + 1, -1), keys, there, values], axis=1)
+    weight = graph.constant(base + ".weight", whole[:width])
+    return graph.add("Gemm", normed, weight, graph.constant(base + ".bias", whole[width]))
 
 
 def _remember(graph: _Nodes, settings: DialSettings, block: int, kept: str, name: str) -> str:
@@ -326,16 +307,12 @@ def _spent(graph: _Nodes, settings: DialSettings, opened: Sequence[str]) -> None
     """Share of the full cost, mean over the frames of the call: [B, 1]."""
     shares = costs(settings)
     gates = graph.add("Cast", graph.add("Concat", *opened, axis=0), to=TensorProto.FLOAT)
+    gates = graph.add("Reshape", gates, graph.add("Concat", graph.ints(2 * settings.blocks), "calls", axis=0))
     mean = graph.add("ReduceMean", gates, axes=[2], keepdims=0)
     each = np.array([[shares.attention], [shares.feed_forward]] * settings.blocks, np.float32)
-    spent = graph.add(
-        "Gemm",
-        mean,
-        graph.constant("shares", each),
-        graph.constant("fixed", np.array([shares.fixed], np.float32)),
-        transA=1,
-    )
-    graph.add("Identity", spent, name="spent")
+    constants = graph.constant("shares", each), graph.constant("fixed", np.array([shares.fixed], np.float32))
+    spent = graph.add("Gemm", mean, *constants, transA=1)
+    graph.add("Min", spent, graph.constant("unit", np.float32(1)), name="spent")  # all together may round up
 
 
 def _model(
@@ -345,7 +322,7 @@ def _model(
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
 
     inputs = [tensor("features", "time", settings.mel_bins), *([tensor("budget", 1)] if gated else [])]
-    outputs = [tensor("encoded", "frames", settings.width), *([tensor("spent", 1)] if gated else [])]
+    outputs = [tensor("encoded", "frames", settings.encoded), *([tensor("spent", 1)] if gated else [])]
     for name, shape in settings.states().items():
         inputs.append(tensor(name, *shape))
         outputs.append(tensor(f"{name}_next", *shape))

@@ -23,6 +23,21 @@ _OPEN_AT_FIRST = 3.0
 """Logit of a gate at budget 1 before training; at budget 0 its negative."""
 
 
+class ChannelDropout(nn.Module):
+    """Leaves out the same channels in all frames of an utterance: as good here as single numbers, and next to free."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self._share = share
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[B, T, channels] -> the same."""
+        if not self.training:
+            return rows
+        kept = torch.rand(rows.shape[0], 1, rows.shape[2]) >= self._share
+        return rows * (kept / (1 - self._share))
+
+
 class Block(nn.Module):
     """Attention and feed-forward layer, each with its residual and its gate."""
 
@@ -36,7 +51,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.wide = nn.Linear(width, settings.widening * width)
         self.narrow = nn.Linear(settings.widening * width, width)
-        self.drop = nn.Dropout(0.1)
+        self.drop = ChannelDropout(0.1)
 
     def forward(self, rows: Tensor, gates: Tensor, bias: Tensor) -> Tensor:
         """[B, T, width] of the same; gates [B, T, 2], bias [heads, T, T]."""
@@ -80,9 +95,11 @@ class DialEncoder(nn.Module):
         self.conv1 = nn.Conv2d(1, first, (5, 3), stride=2, padding=(0, 1))
         self.conv2 = nn.Conv2d(first, second, (3, 3), stride=2, padding=(0, 1))
         self.project = nn.Linear(second * settings.mel_bins // 4, settings.width)
-        self.position = nn.Parameter(torch.zeros(settings.heads, settings.context + 1))
+        self.enter = nn.LayerNorm(settings.width)
+        self.position = nn.Parameter(-_steepness(settings.heads)[:, None] * torch.arange(settings.context + 1))
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.blocks))
         self.norm = nn.LayerNorm(settings.width)
+        self.leave = nn.Linear(settings.width, settings.encoded)
         self.gates = nn.Parameter(torch.randn(settings.blocks, 2, settings.width) * 0.02)
         self.dial = nn.Linear(BASIS, 2 * settings.blocks)
         with torch.no_grad():
@@ -104,7 +121,7 @@ class DialEncoder(nn.Module):
             context: a shorter window than the settings' (the baseline).
 
         Returns:
-            encoded [B, T/4, width] and the open gates [B, T/4, blocks, 2], 0 or 1 with the gradient of their
+            encoded [B, T/4, encoded] and the open gates [B, T/4, blocks, 2], 0 or 1 with the gradient of their
             probability.
         """
         rows = self.front(features)
@@ -118,7 +135,7 @@ class DialEncoder(nn.Module):
             else:
                 opened.append(forced[:, :, number])
             rows = block(rows, opened[-1], bias)
-        return self.norm(rows), torch.stack(opened, dim=2)
+        return self.leave(self.norm(rows)), torch.stack(opened, dim=2)
 
     def front(self, features: Tensor) -> Tensor:
         """Running mean taken off, then two convolutions: [B, T/4, width]."""
@@ -127,7 +144,7 @@ class DialEncoder(nn.Module):
         normal = (centred - centred.cumsum(dim=1) / (heard + PRIOR_FRAMES)[:, None]) * self.scale
         x = functional.pad(normal, (0, 0, RECENT, 0)).unsqueeze(1)
         x = torch.relu(self.conv2(torch.relu(self.conv1(x))))
-        rows: Tensor = self.project(x.transpose(1, 2).flatten(2))
+        rows: Tensor = self.enter(self.project(x.transpose(1, 2).flatten(2)))
         return rows
 
     def spent(self, opened: Tensor) -> Tensor:
@@ -146,6 +163,11 @@ class DialEncoder(nn.Module):
         distance = at[:, None] - at
         bias = self.position[:, distance.clamp(0, self.settings.context)]
         return torch.where((distance >= 0) & (distance <= context), bias, _SHUT)
+
+
+def _steepness(heads: int) -> Tensor:
+    """How much each head prefers near frames before training (after Press et al., "Train short, test long", 2022)."""
+    return 4.0 ** -torch.arange(heads, dtype=torch.float32)
 
 
 def gate(logits: Tensor, noise: float) -> Tensor:

@@ -31,15 +31,17 @@ class DialSettings:
         context: encoder frames before its own that a frame can attend to.
         channels: of the two convolutions in front.
         widening: of the feed-forward layers.
+        encoded: width of what comes out, as the joiner takes it.
     """
 
     mel_bins: int = 40
     width: int = 160
     heads: int = 4
     blocks: int = 6
-    context: int = 32
+    context: int = 24
     channels: tuple[int, int] = (16, 32)
     widening: int = 4
+    encoded: int = 128
 
     @property
     def head_width(self) -> int:
@@ -47,12 +49,17 @@ class DialSettings:
 
     @property
     def kept(self) -> int:
-        """Numbers kept per frame and block: key, value, validity."""
+        """Numbers kept per frame and block: key, whether it is there, value."""
         return 2 * self.head_width + 1
 
     @property
+    def queries(self) -> int:
+        """Numbers of a frame's queries, each with one more that meets `there` of the key."""
+        return self.heads * (self.head_width + 1)
+
+    @property
     def projected(self) -> int:
-        return self.width + self.kept
+        return self.queries + self.kept
 
     def states(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes (without batch) of what goes on from call to call; zeros at the start."""

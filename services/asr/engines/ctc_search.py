@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +99,24 @@ class _Prefix:
             self.by_token = alignment
 
 
+class _Longer(NamedTuple):
+    """A prefix with one token more, before it is known whether it lives on."""
+
+    after: tuple[int, ...]
+    token: int
+    score: float
+    log_prob: float  # of the token
+    way: _Alignment
+    states: tuple[int, ...]
+    bonus: float
+
+    def alignment(self, frame: int) -> _Alignment:
+        return self.way.extended(frame, self.log_prob)
+
+    def prefix(self, frame: int) -> _Prefix:
+        return _Prefix(self.states, self.bonus, token=self.score, by_token=self.alignment(frame))
+
+
 _Beam = dict[tuple[int, ...], _Prefix]
 
 
@@ -126,40 +147,61 @@ class PrefixBeam:
         return heapq.nlargest(count, found, key=lambda one: one.score)
 
     def _step(self, frame: LogProbs) -> None:
-        tried = self._tried(frame)
-        blank = float(frame[self._blank])
-        made: _Beam = {}
+        """What a prefix becomes that is in the beam already is summed up; of all others only the best are made."""
+        stayed = {tokens: self._stayed(tokens, prefix, frame) for tokens, prefix in self._beam.items()}
+        within: dict[tuple[int, ...], set[int]] = {}
+        for tokens in filter(None, self._beam):
+            within.setdefault(tokens[:-1], set()).add(tokens[-1])
+        tried, longer = self._tried(frame), list[_Longer]()
         for tokens, prefix in self._beam.items():
-            total, likeliest = prefix.total, prefix.likeliest
-            same = made.setdefault(tokens, _Prefix(prefix.states, prefix.bonus))
-            same.end_in_blank(total + blank, likeliest.stayed(blank))
-            if tokens:
-                again = float(frame[tokens[-1]])
-                same.end_in_token(prefix.token + again, prefix.by_token.stayed(again))
-            for token, log_prob in tried:
-                # The same token twice is two only with a blank between.
-                repeated = tokens[-1:] == (token,)
-                score, way = (prefix.blank, prefix.by_blank) if repeated else (total, likeliest)
-                if score > _IMPOSSIBLE:
-                    longer = self._longer(made, tokens, prefix, token)
-                    longer.end_in_token(score + log_prob, way.extended(self._count, log_prob))
-        kept = heapq.nlargest(self._width, made.items(), key=lambda item: item[1].total + item[1].bonus)
-        self._beam = dict(kept)
+            known = within.get(tokens, ())
+            for one in self._longer(tokens, prefix, tried):
+                if one.token in known:
+                    stayed[(*tokens, one.token)].end_in_token(one.score, one.alignment(self._count))
+                else:
+                    longer.append(one)
+        ranked: list[tuple[float, tuple[int, ...], _Prefix | _Longer]] = [
+            *((prefix.total + prefix.bonus, tokens, prefix) for tokens, prefix in stayed.items()),
+            *((one.score + one.bonus, one.after, one) for one in longer),
+        ]
+        self._beam = dict(
+            (tokens, one) if isinstance(one, _Prefix) else ((*tokens, one.token), one.prefix(self._count))
+            for _, tokens, one in heapq.nlargest(self._width, ranked, key=itemgetter(0))
+        )
+
+    def _stayed(self, tokens: tuple[int, ...], prefix: _Prefix, frame: LogProbs) -> _Prefix:
+        """The prefix after a frame that adds no token: a blank, or more of the last one."""
+        blank = float(frame[self._blank])
+        same = _Prefix(prefix.states, prefix.bonus)
+        same.end_in_blank(prefix.total + blank, prefix.likeliest.stayed(blank))
+        if tokens:
+            again = float(frame[tokens[-1]])
+            same.end_in_token(prefix.token + again, prefix.by_token.stayed(again))
+        return same
+
+    def _longer(
+        self, tokens: tuple[int, ...], prefix: _Prefix, tried: Sequence[tuple[int, float]]
+    ) -> Iterator[_Longer]:
+        total, likeliest = prefix.total, prefix.likeliest
+        for token, log_prob in tried:
+            # The same token twice is two only with a blank between.
+            repeated = tokens[-1:] == (token,)
+            score, way = (prefix.blank, prefix.by_blank) if repeated else (total, likeliest)
+            if score > _IMPOSSIBLE:
+                states, earned = self._earned(prefix.states, token)
+                yield _Longer(tokens, token, score + log_prob, log_prob, way, states, prefix.bonus + earned)
+
+    def _earned(self, states: tuple[int, ...], token: int) -> tuple[tuple[int, ...], float]:
+        if not states:
+            return states, 0.0
+        steps = [each.step(state, token) for each, state in zip(self._hotwords, states, strict=True)]
+        return tuple(state for state, _ in steps), sum(earned for _, earned in steps)
 
     def _tried(self, frame: LogProbs) -> list[tuple[int, float]]:
         count = min(_TOKENS_PER_FRAME, len(frame))
         best = np.argpartition(frame, -count)[-count:]
         least = float(frame.max()) + _HOPELESS
         return [(int(at), float(frame[at])) for at in best if at != self._blank and frame[at] > least]
-
-    def _longer(self, made: _Beam, tokens: tuple[int, ...], prefix: _Prefix, token: int) -> _Prefix:
-        key = (*tokens, token)
-        longer = made.get(key)
-        if longer is None:
-            steps = [each.step(state, token) for each, state in zip(self._hotwords, prefix.states, strict=True)]
-            bonus = prefix.bonus + sum(earned for _, earned in steps)
-            longer = made[key] = _Prefix(tuple(state for state, _ in steps), bonus)
-        return longer
 
     def _hypothesis(self, tokens: tuple[int, ...], prefix: _Prefix) -> Hypothesis:
         ends = (each.end(state) for each, state in zip(self._hotwords, prefix.states, strict=True))

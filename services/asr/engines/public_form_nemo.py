@@ -58,12 +58,12 @@ def _model(file: File, window: int, vocabulary: int) -> Part:
         tuple(file.notes.number(f"{cache}_dim{at}", 1, 65_536) for at in (1, 2, 3))
         for cache in ("cache_last_channel", "cache_last_time")
     )
+    check_memory(file, (channel, time))
     states = (
         state(file, before[0], after[0], "float32", (1, *channel), 0),
         state(file, before[1], after[1], "float32", (1, *time), 0),
         state(file, before[2], after[2], "int64", (1,), 0),
     )
-    check_memory(file, states)
     merged = batching(file, states)
     inputs = (
         file.fitting(heard, "float32", (rows(merged), MEL_BINS, window)),

@@ -45,7 +45,6 @@ def _model(file: File, window: int, chunk: int, left: int, vocabulary: int) -> P
     """`left` frames of output are kept to attend to; each call says so, and which of them are filled."""
     (heard, offset, required, *before, mask), (given, *after) = file.tensors(6, 3)
     states = _caches(file, left, before, after)
-    check_memory(file, states)
     inputs = (
         file.fitting(heard, "float32", (1, window, MEL_BINS)),
         file.fitting(offset, "int64", offset.shape and (1,)),
@@ -64,6 +63,7 @@ def _caches(file: File, left: int, before: Sequence[TensorSpec], after: Sequence
     attention = (blocks, heads, left, width // heads * 2)
     convolution = (blocks, 1, width, notes.number("cnn_module_kernel", 2, 512) - 1)
     shapes = (attention, convolution)
+    check_memory(file, shapes)
     for tensor, shape in zip((*before, *after), shapes * 2, strict=True):
         file.fitting(tensor, "float32", shape)
     return tuple(

@@ -80,8 +80,8 @@ def _timing(sizes: _Sizes) -> dict[str, object]:
 def _encoder(file: File, sizes: _Sizes, name: str, output: tuple[int, int]) -> Part:
     """`output` is frames and numbers of each."""
     inputs, outputs = file.tensors(len(sizes.layers) + 1, len(sizes.layers) + 1)
+    check_memory(file, (shape for shape, _ in sizes.layers))
     states = tuple(_states(file, sizes))
-    check_memory(file, states)
     merged = batching(file, states)
     heard = file.fitting(inputs[0], "float32", (rows(merged), sizes.window, MEL_BINS))
     given = file.fitting(outputs[0], "float32", (rows(merged), *output))

@@ -6,12 +6,10 @@ Filled in by `public_form_*.py`, one per family; written to disk by `public_mode
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from services.asr.engines.public_notes import Notes
 from services.runtime.errors import FailedPrecondition
@@ -71,7 +69,7 @@ class File:
             None in (have, want) or have == want for have, want in zip(tensor.shape, shape, strict=True)
         )
         if tensor.shape and not fits:
-            raise self.wrong(f"{tensor.name} is {_shown(tensor.shape)}, its metadata makes it {_shown(shape)}")
+            raise self.wrong(f"{tensor.name} is {_shown(tensor.shape)}, the metadata makes it {_shown(shape)}")
         return TensorSpec(tensor.name, dtype, shape)
 
 
@@ -107,13 +105,11 @@ def state(
     return StateSpec(before.name, after.name, dtype, shape, axis)
 
 
-def check_memory(file: File, states: Sequence[StateSpec]) -> None:
-    """Raises FailedPrecondition `MODEL_INVALID` when a session would keep too much."""
-    taken = sum(math.prod(one.shape) * np.dtype(one.dtype).itemsize for one in states)
+def check_memory(file: File, shapes: Iterable[tuple[int, ...]]) -> None:
+    """Raises FailedPrecondition `MODEL_INVALID` when a session would keep too much. `shapes` are of float32."""
+    taken = sum(4 * math.prod(shape) for shape in shapes)
     if taken > _MOST_STATE_BYTES:
-        raise file.wrong(
-            f"a session would keep {taken >> 20} MiB of state, no more than {_MOST_STATE_BYTES >> 20} are given"
-        )
+        raise file.wrong(f"a session would keep {taken >> 20} MiB of state, more than {_MOST_STATE_BYTES >> 20}")
 
 
 def batching(file: File, states: Sequence[StateSpec] = ()) -> Batching | None:

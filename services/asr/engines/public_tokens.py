@@ -24,7 +24,8 @@ def read(path: Path, vocabulary: int, blank: int) -> tuple[str, ...]:
     """
     symbols = _symbols(path)
     known = {place: symbol for place, symbol in symbols.items() if place < vocabulary}
-    if missing := next((place for place in range(vocabulary) if place not in known), None):
+    missing = next((place for place in range(vocabulary) if place not in known), None)
+    if missing is not None:
         raise _invalid(path, f"has no token {missing}; its network knows {vocabulary}")
     for place in sorted(symbols.keys() - known.keys()):
         if not _DISAMBIGUATION.fullmatch(symbols[place]):

@@ -85,8 +85,8 @@ def _unpack(archive: Path, target: _Target) -> None:
 
 
 def _unpack_tar(stream: _Stream, target: _Target) -> None:
-    bounded = cast(IO[bytes], _BoundedStream(stream, target.most_read))
-    with tarfile.open(fileobj=bounded, mode="r:") as tar:
+    bounded = _BoundedStream(stream, target.most_read)
+    with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as tar:
         while member := tar.next():
             tar.members = []  # type: ignore[attr-defined] # it would keep every header
             if member.isdir():
@@ -97,6 +97,8 @@ def _unpack_tar(stream: _Stream, target: _Target) -> None:
                 target.file(member.name, member.size, content)
             else:
                 raise target.unsafe(member.name, "it is a link, a device or a sparse file")
+    while bounded.read(_CHUNK):  # the checksum of gzip comes after the end of the tar in it
+        pass
 
 
 def _unpack_zip(archive: Path, target: _Target) -> None:

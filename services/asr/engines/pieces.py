@@ -116,8 +116,8 @@ class Tokens:
     def _spell(self, word: str) -> tuple[int, ...]:
         """The ids of one word; none if it cannot be spelled."""
         if self._pieces:
-            marked = self._cut(_MARK + word)
-            return marked or (self._cut(word) if word[0] >= _IDEOGRAPHS else ())
+            bare = self._cut(word) if word[0] >= _IDEOGRAPHS else ()
+            return bare or self._cut(_MARK + word)
         if word in self._ids and not _SPECIAL.fullmatch(word):
             return (self._ids[word],)
         return self._cut(word) if self._characters or word[0] >= _IDEOGRAPHS else ()

@@ -102,7 +102,8 @@ class SharedInputs:
         try:
             memory = await asyncio.to_thread(_mapped, path)
         except OSError as error:
-            return self._give_up(type(error).__name__)
+            self._give_up(type(error).__name__)
+            return None
         try:
             await self._stub.SystemSharedMemoryRegister(
                 message(
@@ -112,9 +113,9 @@ class SharedInputs:
             )
         except grpc.aio.AioRpcError as error:
             memory.close()
-            if error.code() is grpc.StatusCode.UNAVAILABLE:  # says nothing about memory: the call itself will tell
-                return None
-            return self._give_up(error.code().name)
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:  # says nothing about memory: the call itself will tell
+                self._give_up(error.code().name)
+            return None
         except asyncio.CancelledError:
             memory.close()
             self._made -= 1

@@ -65,7 +65,12 @@ def pull(entry: Entry, store: Path, downloader: Downloader, *, again: bool = Fal
     if not again and (store / naming.folder).exists():
         raise _exists(store / naming.folder)
     archive = fetch(entry, store / INCOMING, downloader)
-    bundles = bring(archive, store, entry=entry, again=again)
+    try:
+        bundles = bring(archive, store, entry=entry, again=again)
+    except FailedPrecondition as error:
+        if not entry.sha256 and error.reason != "NO_SPACE":  # nothing says that it came as it was meant
+            archive.unlink()
+        raise
     if not keep:
         archive.unlink(missing_ok=True)
     return bundles[0]

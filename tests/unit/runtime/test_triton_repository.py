@@ -115,12 +115,20 @@ def test_dimensions_leave_out_the_merged_axis_and_nothing_else() -> None:
     assert [list(state.dims) for state in _production(ZIPFORMER).sequence_batching.state] == [[128, 1, 128], [1]]
 
 
-def test_every_queue_is_bounded_and_heeds_a_requests_own_timeout() -> None:
+def test_tritons_own_queue_is_bounded_where_that_is_asked_for() -> None:
+    queue = {"triton": {"queue": {"max_size": 64, "timeout_ms": 2000}}}
+    for definition in (LABELS, replace(LABELS, batching=None)):
+        bounded = replace(definition, parameters=queue)
+        for config in (_production(bounded), _cpu(bounded)):
+            policy = config.dynamic_batching.default_queue_policy
+            assert policy.allow_timeout_override
+            assert policy.timeout_action == policy.REJECT
+            assert policy.default_timeout_microseconds == 2_000_000
+            assert policy.max_queue_size == 64
     for config in (_production(LABELS), _cpu(LABELS)):
-        policy = config.dynamic_batching.default_queue_policy
-        assert policy.allow_timeout_override
-        assert policy.default_timeout_microseconds > 0
-        assert 0 < policy.max_queue_size <= 1024
+        assert config.HasField("dynamic_batching")
+        assert not config.dynamic_batching.HasField("default_queue_policy")
+    assert not _cpu(replace(LABELS, batching=None)).HasField("dynamic_batching")
     assert _production(ENCODER).sequence_batching.oldest.max_candidate_sequences == 512
 
 
@@ -162,14 +170,15 @@ def test_tensorrt_has_a_profile_for_every_input_and_state_and_no_fp16_unless_dec
         ({"tensorrt": "yes"}, "tensorrt is true or false"),
         ({"fp61": True}, "no key fp61"),
         ({"instances": 0}, "instances"),
-        ({"max_sequences": "many"}, "max_sequences"),
         ({"shapes": [1]}, "tables"),
+        ({"queue": {"max_size": 1}}, "queue has"),
+        ({"queue": {"max_size": 1, "timeout_ms": 0.5}}, "timeout_ms"),
         ("fast", "tables"),
     ],
 )
 def test_wrong_options_are_told_by_key(options: object, names: str) -> None:
     with pytest.raises(FailedPrecondition, match=names) as caught:
-        triton_config.production(replace(ENCODER, parameters={"triton": options}))
+        triton_config.production(replace(ENCODER, states=(), parameters={"triton": options}))
     assert caught.value.reason == "MODEL_DEFINITION_INVALID"
     assert ENCODER.id in caught.value.message
 

@@ -14,9 +14,9 @@ from services.asr.engines.protocol import Engine, EngineModel
 from services.asr.recognizer import Recognizer
 from services.asr.servicer import SpeechRecognitionServicer
 from services.asr.settings import AsrSettings
+from services.runtime.backends import model_client
 from services.runtime.inference import ModelDefinition
 from services.runtime.model_store import ModelStore
-from services.runtime.onnx import OnnxClient
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec
 
@@ -92,7 +92,7 @@ async def build(runtime: Runtime) -> Application:
 async def _engine(definitions: Sequence[ModelDefinition], store: ModelStore, settings: AsrSettings) -> Engine:
     if engine_of(definitions) == POCKETSPHINX:
         return PocketsphinxEngine(definitions, settings.workers or None, settings.grammar_cache)
-    client = OnnxClient(store)
+    client = await model_client(store, SPEC.capability)
     return NeuralEngine([read_model(definition, client, settings) for definition in definitions], client)
 
 

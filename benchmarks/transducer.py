@@ -38,13 +38,6 @@ from services.runtime.platform import PlatformSettings, PoolSettings
 LIMIT = 0.90
 MODEL = "antiphon/digits-conv"
 DIGITS = ("four seven one", "nine zero two two eight", "six", "five three", "one one seven six", "eight zero three")
-    "four seven one",
-    "nine zero two two eight",
-    "six",
-    "five three",
-    "one one seven six",
-    "eight zero three five",
-)
 SHARE = 0.80
 MEMORY_LIMIT_MIB = 1.0
 

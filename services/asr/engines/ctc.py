@@ -95,7 +95,7 @@ class CtcModel:
     def _family(self, name: str) -> Inputs:
         if name not in FAMILIES:
             raise invalid(self.definition, "parameters.graph", f"must be one of {sorted(FAMILIES)}")
-        vocabulary = self._graph.outputs[0].shape[-1:] if self._graph.outputs else ()
+        vocabulary = self._graph.outputs[0].shape[-1:] if len(self._graph.outputs) == 1 else ()
         if vocabulary != (len(self.tokens),):
             raise invalid(self._graph, "outputs", f"must end in {len(self.tokens)}, as many as tokens.txt has")
         try:

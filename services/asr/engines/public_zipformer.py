@@ -25,7 +25,7 @@ from services.asr.engines.transducer_model import (
     rows,
     sound,
 )
-from services.runtime.inference import ModelClient, ModelDefinition, SequenceStep
+from services.runtime.inference import ModelClient, ModelDefinition, SequenceStep, TensorSpec
 
 _CONTEXT = 2
 _UNKNOWN = "<unk>"
@@ -112,19 +112,27 @@ class Zipformer2Transducer:
 
     def _check(self) -> tuple[int, int]:
         """Frames and numbers of each that a window becomes. Bundles may have been edited since they were made."""
-        encoded = self._encoder.outputs[0].shape[1:]
-        if encoded[:1] != (self.shape.shift // self._subsampling,) or len(encoded) != 2 or encoded[1] is None:
-            raise invalid(self._encoder, self._encoder.outputs[0].name, "is not as chunk_shift and subsampling make it")
-        width, features = encoded[1], (self.shape.window, self.shape.features.mel_bins)
+        frames = self.shape.shift // self._subsampling
+        (encoded,) = _last(self._encoder, self._encoder.outputs, 1)
+        width = encoded[-1] if encoded else None
+        if width is None or encoded != (frames, width):
+            raise invalid(self._encoder, "outputs", "are not as chunk_shift and subsampling make them")
         expected = (
-            (self._encoder, self._encoder.inputs, features),
-            (self._predictor, self._predictor.inputs, (_CONTEXT,)),
-            (self._predictor, self._predictor.outputs, (width,)),
-            (self._joiner, self._joiner.inputs, (width,)),
-            (self._joiner, self._joiner.outputs, (len(self.tokens),)),
+            (self._encoder, self._encoder.inputs, [(self.shape.window, self.shape.features.mel_bins)]),
+            (self._predictor, self._predictor.inputs, [(_CONTEXT,)]),
+            (self._predictor, self._predictor.outputs, [(width,)]),
+            (self._joiner, self._joiner.inputs, [(width,), (width,)]),
+            (self._joiner, self._joiner.outputs, [(len(self.tokens),)]),
         )
-        for definition, specs, shape in expected:
-            for spec in specs:
-                if spec.shape[1:] != shape:
-                    raise invalid(definition, spec.name, f"has {list(spec.shape[1:])} where {list(shape)} is wanted")
-        return self.shape.shift // self._subsampling, width
+        for definition, specs, shapes in expected:
+            for spec, have, want in zip(specs, _last(definition, specs, len(shapes)), shapes, strict=True):
+                if have != want:
+                    raise invalid(definition, spec.name, f"has {list(have)} where {list(want)} is wanted")
+        return frames, width
+
+
+def _last(definition: ModelDefinition, specs: Sequence[TensorSpec], count: int) -> list[tuple[int | None, ...]]:
+    """The shapes without their rows, of as many tensors as there have to be."""
+    if len(specs) != count:
+        raise invalid(definition, "inputs and outputs", "are not those of this family")
+    return [spec.shape[1:] for spec in specs]

@@ -66,8 +66,8 @@ class Recipe:
 
     steps: int = 2_400
     batch: int = 32
-    peak: float = 1.5e-3
-    warm_up: int = 150
+    peak: float = 2e-3
+    warm_up: int = 120
     weight_decay: float = 0.02
     clip: float = 5.0
     open_share: float = 0.3

@@ -51,7 +51,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.wide = nn.Linear(width, settings.widening * width)
         self.narrow = nn.Linear(settings.widening * width, width)
-        self.drop = ChannelDropout(0.1)
+        self.drop = ChannelDropout(0.15)
 
     def forward(self, rows: Tensor, gates: Tensor, bias: Tensor) -> Tensor:
         """[B, T, width] of the same; gates [B, T, 2], bias [heads, T, T]."""

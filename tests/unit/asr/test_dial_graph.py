@@ -1,4 +1,4 @@
-"""The graph with the compute dial, random weights: gathering computes what a frame-by-frame reading of the rules does."""
+"""The graph with the compute dial, random weights: it computes what a reading of the rules frame by frame does."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def by_the_rules(w: Mapping[str, Array], x: Array, budget: float) -> Result:
         projected = linear(w, base + "project", norm(w, base + "norm1", rows))
         keys, values = projected[:, width : width + narrow], projected[:, width + narrow :]
         after = rows.copy()
-        for t in np.flatnonzero(is_open[:, 0]):
+        for t in map(int, np.flatnonzero(is_open[:, 0])):
             seen = [s for s in range(max(0, t - SETTINGS.context), t + 1) if is_open[s, 0]]
             mixed = []
             for head in range(SETTINGS.heads):
@@ -146,7 +146,7 @@ def by_the_rules(w: Mapping[str, Array], x: Array, budget: float) -> Result:
                 scores = np.array([query @ keys[s] + w["position"][head, t - s] for s in seen])
                 mixed.append(np.exp(scores) / np.exp(scores).sum() @ values[seen])
             after[t] += linear(w, base + "out", np.concatenate(mixed))
-        for t in np.flatnonzero(is_open[:, 1]):
+        for t in map(int, np.flatnonzero(is_open[:, 1])):
             wide = np.maximum(linear(w, base + "wide", norm(w, base + "norm2", after[t])), 0)
             after[t] += linear(w, base + "narrow", wide)
         rows = after

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +33,10 @@ from services.runtime.platform import PlatformSettings, PoolSettings, read
 from services.runtime.pools import PoolDirectory
 from services.stopping import SIGNALS, Stop
 from services.terminal import Terminal
+from services.triton_home import local_triton
 
 OK, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
+TRITON_LOG = "triton.log"
 STOP_TIMEOUT_S = 60.0
 START_TIMEOUT_S = 60.0
 
@@ -48,7 +51,7 @@ def up(arguments: Sequence[str]) -> int:
         settings = _settings(options)
         if options.detach:
             return _detach(Run(settings.port), arguments)
-        return _serve(settings, options.engine)
+        return _serve(settings, options.engine, options.triton)
     except AntiphonError as error:
         print(f"antiphon up: {error.message}", file=sys.stderr)
         return USAGE if isinstance(error, FailedPrecondition) else FAILED
@@ -65,7 +68,9 @@ def _up_parser() -> argparse.ArgumentParser:
         "  antiphon up --services asr,nlu       two capabilities alone\n"
         "  antiphon up --config platform.yaml   pools, limits, keys and TLS from a file\n"
         "  antiphon up --engine grpc            one process without Ray, for development\n"
+        "  antiphon up --triton                 models on a Triton server that is started beside it\n"
         "\n"
+        "A Triton server elsewhere is named by ANTIPHON_BACKEND=triton and ANTIPHON_TRITON_URL=HOST:PORT instead.\n"
         "Lists, alarms, registered skills and voices are kept in $ANTIPHON_STATE_DIR, else in\n"
         "$XDG_STATE_HOME/antiphon/PORT (~/.local/state/antiphon/PORT).",
     )
@@ -73,6 +78,7 @@ def _up_parser() -> argparse.ArgumentParser:
     where.add_argument("--detach", action="store_true", help="return when it serves, and leave it running")
     where.add_argument("--foreground", action="store_true", help="stay until it ends (the default)")
     parser.add_argument("--engine", choices=("ray", "grpc"), default="ray", help="what serves (default: ray)")
+    parser.add_argument("--triton", action="store_true", help="start a Triton server and run the ONNX models on it")
     parser.add_argument("--services", default="", metavar="A,B", help="only these capabilities or pools")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as YAML; ANTIPHON_* variables override")
     parser.add_argument("--port", type=_port, help="port of the front door (default: 9000)")
@@ -113,14 +119,15 @@ def _chosen(pools: tuple[PoolSettings, ...], named: str) -> tuple[PoolSettings, 
     return tuple(pool for pool in pools if pool.name in wanted or pool.capability in wanted)
 
 
-def _serve(settings: PlatformSettings, engine: str) -> int:
-    run = Run(settings.port)
+def _serve(settings: PlatformSettings, engine: str, triton: bool) -> int:
+    run, stop = Run(settings.port), Stop()
     with run.claim(), Terminal(run.log) as terminal:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         try:
             # It holds what people have said to their lists: nobody else's business.
             Path(settings.state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-            (_serve_ray if engine == "ray" else _serve_grpc)(settings, run, terminal)
+            with _models(settings, run, terminal, stop) if triton else nullcontext():
+                _serve_ray(settings, run, terminal, stop) if engine == "ray" else _serve_grpc(settings, run, terminal)
         except AntiphonError as error:
             if error.reason != "CANCELLED":
                 terminal.say(f"antiphon up: {error.message}")
@@ -129,8 +136,17 @@ def _serve(settings: PlatformSettings, engine: str) -> int:
     return OK
 
 
-def _serve_ray(settings: PlatformSettings, run: Run, terminal: Terminal) -> None:
-    began, stop = _now(), Stop()
+def _models(settings: PlatformSettings, run: Run, terminal: Terminal, stop: Stop) -> AbstractContextManager[None]:
+    """The Triton server of `--triton`."""
+    stop.listen()
+    run.write(State(os.getpid(), "triton", f"{settings.host}:{settings.port}", "starting", _now()))
+    capabilities = {pool.capability for pool in settings.pools}
+    folder = Path(settings.state_dir) / "triton"
+    return local_triton(capabilities, folder, run.folder / TRITON_LOG, terminal.progress, stop.is_asked)
+
+
+def _serve_ray(settings: PlatformSettings, run: Run, terminal: Terminal, stop: Stop) -> None:
+    began = _now()
     stop.listen()
     platform = RayPlatform(settings, CAPABILITIES, terminal.progress, stop.is_asked)
     run.write(State(os.getpid(), "ray", platform.target, "starting", began))
@@ -303,7 +319,7 @@ def logs(arguments: Sequence[str]) -> int:
         prog="antiphon logs", description="Shows the logs of the platform that runs on this machine."
     )
     _add_port(parser)
-    parser.add_argument("pool", nargs="?", default="", help="this pool's replicas, not the platform's own log")
+    parser.add_argument("pool", nargs="?", default="", help="this pool's replicas (or triton), not the platform's log")
     parser.add_argument("-n", "--lines", type=int, default=50, help="last lines of each file (default: 50)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
     options = parser.parse_args(arguments)
@@ -320,6 +336,8 @@ def logs(arguments: Sequence[str]) -> int:
 def _log_files(run: Run, state: State, pool: str) -> list[Path]:
     if not pool:
         return [run.log]
+    if pool == "triton" and (run.folder / TRITON_LOG).is_file():
+        return [run.folder / TRITON_LOG]
     if pool not in state.pools:
         raise NotFound(f"there is no pool '{pool}'; there are: {', '.join(state.pools)}", reason="POOL_UNKNOWN")
     if not state.logs:

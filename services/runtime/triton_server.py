@@ -125,7 +125,7 @@ class TritonServer:
         self._config_name = config_name
         self._wanted_log = log
         self._environment = environment or TritonEnvironment.find()
-        self._cancelled = cancelled
+        self.cancelled = cancelled
         self._grpc, self._http, self._metrics = free_ports(3)
         self._regions = f"{_PREFIX}-{os.getpid()}-{self._grpc}-"
         self._folder: Path | None = None
@@ -236,14 +236,35 @@ class TritonServer:
 
     def stub_pids(self, model: str = "") -> list[int]:
         """Processes in which the python backend runs `model`; of every model when empty."""
-        found = []
+        return [pid for pid, of in self._stubs().items() if model in ("", of)]
+
+    def lost_models(self) -> list[str]:
+        """Models that Triton calls ready while the process that ran them is gone: their every call fails."""
+        running = set(self._stubs().values())
+        return [name for name, reason in self.index().items() if not reason and name not in running]
+
+    def reload(self, model: str, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Unloads and loads a model, as loading alone does nothing where its files are what they were.
+
+        Raises:
+            Unavailable: `TRITON_NOT_READY`, it does not load, or Triton does not answer.
+        """
+        for action in ("unload", "load"):
+            self._ask("POST", f"/v2/repository/models/{model}/{action}", timeout_s)
+
+    def _stubs(self) -> dict[int, str]:
+        """Model by process. Only the python backend has them; a zombie has no command line."""
+        root = f"{self.repository.absolute()}/"
+        found = {}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
             with suppress(OSError):
                 words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                if _is_stub(words, self.repository, model) and os.getpgid(int(entry.name)) == self.pid:
-                    found.append(int(entry.name))
+                program = next((word for word in words[1:] if word.startswith(root)), "")
+                ours = words[0].endswith("triton_python_backend_stub") and os.getpgid(int(entry.name)) == self.pid
+                if program and ours:
+                    found[int(entry.name)] = program.removeprefix(root).partition("/")[0]
         return found
 
     def _launch(self, folder: Path) -> subprocess.Popen[bytes]:
@@ -289,7 +310,7 @@ class TritonServer:
         while True:
             if self._process.poll() is not None:
                 raise self._failed(f"it ended with {self._process.returncode}")
-            if self._cancelled():
+            if self.cancelled():
                 raise Unavailable("the start was given up", reason="CANCELLED")
             if time.monotonic() > deadline:
                 raise self._failed("it did not answer in time")
@@ -304,8 +325,8 @@ class TritonServer:
         lines = "".join(f"\n  {line}" for line in self.log)
         return Unavailable(f"Triton did not start: {what}{lines}", reason="TRITON_START_FAILED")
 
-    def _ask(self, method: str, path: str) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self._http, timeout=5.0)
+    def _ask(self, method: str, path: str, timeout_s: float = 5.0) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self._http, timeout=timeout_s)
         try:
             connection.request(method, path)
             response = connection.getresponse()
@@ -341,11 +362,6 @@ def _home(config: Path) -> Path:
             if key.strip() == "home":
                 return Path(value.strip())
     return Path("/usr/bin")
-
-
-def _is_stub(words: Sequence[str], repository: Path, model: str) -> bool:
-    root = f"{repository.absolute()}/{model}/" if model else f"{repository.absolute()}/"
-    return words[0].endswith("triton_python_backend_stub") and any(word.startswith(root) for word in words[1:])
 
 
 def _remove_regions(prefix: str) -> None:

@@ -21,6 +21,8 @@ NAMES = (
     "wake",
     "sounds",
     "onset",
+    "batching",
+    "homes",
 )
 
 

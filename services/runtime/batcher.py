@@ -83,12 +83,19 @@ class Lanes:
 
 @dataclass(slots=True)
 class BatchStats:
-    """What a batcher did: `merged` of the calls shared their run with others, `held` were kept back for others."""
+    """What a batcher did.
+
+    Attributes:
+        merged: calls that shared their run with others.
+        held: batches that were kept back for others though a lane was free.
+        longest_hold: seconds that one of them was kept back.
+    """
 
     calls: int = 0
     runs: int = 0
     merged: int = 0
     held: int = 0
+    longest_hold: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -147,6 +154,7 @@ class Batcher:
         self._running = 0
         self._soon = False
         self._timer: asyncio.TimerHandle | None = None
+        self._held_since: float | None = None
         self.stats = BatchStats()
 
     async def call(self, feeds: Feeds) -> dict[str, Tensor]:
@@ -201,13 +209,19 @@ class Batcher:
             self._timer.cancel()
             self._timer = None
         if not self._waiting or not self._lanes.free(self):
+            self._held_since = None
             return
         loop = asyncio.get_running_loop()
         calls, full = self._gathered()
         if self._running and not full and loop.time() < calls[0].due:
-            self.stats.held += 1
+            if self._held_since is None:
+                self._held_since = loop.time()
+                self.stats.held += 1
             self._timer = loop.call_at(calls[0].due, self._look)
             return
+        if self._held_since is not None:
+            self.stats.longest_hold = max(self.stats.longest_hold, loop.time() - self._held_since)
+            self._held_since = None
         self._start(calls)
         self.look_soon()  # not at once: other models wait for lanes too
 

@@ -30,6 +30,7 @@ from tests.fixtures.synthetic_speech import quiet, spoken
 pytestmark = pytest.mark.integration
 
 MODEL = "them/model@1"
+_AROUND = 800_000_000  # nanoseconds
 PCM_16K = audio_pb2.AudioFormat(encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=16_000)
 FAMILIES: dict[str, Callable[[Path], Path]] = {
     "transducer": public_models.zipformer2,
@@ -107,8 +108,8 @@ async def test_a_published_recogniser_serves_streams(channel: grpc.aio.Channel, 
             (best,) = result.alternatives
             times = [(word.start_offset.ToNanoseconds(), word.end_offset.ToNanoseconds()) for word in best.words]
             assert times == sorted(times)
-            # Weights drawn at random hear things in the silence after the last sound too.
-            assert all(begin <= first <= last <= end + 1_000_000_000 for first, last in times)
+            # Weights drawn at random hear things in the silence before the first and after the last sound too.
+            assert all(begin - _AROUND <= first <= last <= end + _AROUND for first, last in times)
             assert all(0.0 <= word.confidence <= 1.0 for word in best.words)
 
 

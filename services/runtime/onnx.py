@@ -28,7 +28,7 @@ from services.runtime.graphs import GraphInfo, check_graph
 from services.runtime.inference import ModelDefinition, SequenceStep, Tensor, TensorSpec
 from services.runtime.model_store import ModelStore
 from services.runtime.pieces import pieces_of
-from services.runtime.sequences import SequenceStates, zeros
+from services.runtime.sequences import IDLE, SequenceStates, zeros
 
 # onnxruntime's exceptions have no common parent of their own.
 _NATIVE_ERRORS = (
@@ -81,6 +81,7 @@ class OnnxClient:
         self._intra_op_threads = intra_op_threads
         self._batchers: dict[str, asyncio.Task[Batcher]] = {}
         self._sequences = SequenceStates()
+        self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
@@ -137,6 +138,8 @@ class OnnxClient:
     async def close(self) -> None:
         """Waits for what runs; nothing can be inferred afterwards."""
         self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
         await asyncio.to_thread(self._lanes.threads.shutdown, cancel_futures=True)
         self._batchers.clear()
         self._sequences.clear()
@@ -163,7 +166,15 @@ class OnnxClient:
             self._sequences.release(definition, sequence)
             raise
         self._sequences.keep(definition, sequence, outputs)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(IDLE, self._sweep_idle)
         return outputs
+
+    def _sweep_idle(self) -> None:
+        """What callers have left goes in time, also if none comes any more."""
+        self._sequences.sweep()
+        again = len(self._sequences) > 0 and not self._closed
+        self._sweep = asyncio.get_running_loop().call_later(IDLE, self._sweep_idle) if again else None
 
     async def _run(self, definition: ModelDefinition, feeds: Feeds, deadline: float | None) -> dict[str, Tensor]:
         if self._closed:

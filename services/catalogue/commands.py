@@ -209,7 +209,7 @@ def _is_meant(bundle: Bundle, name: str) -> bool:
 
 def _lines(report: Report) -> list[str]:
     if report.problems:
-        return [f"BAD  {report.bundle.id}: {problem}" for problem in report.problems]
+        return [listing.printable(f"BAD  {report.bundle.id}: {problem}") for problem in report.problems]
     files = "1 file" if report.files == 1 else f"{report.files} files"
     pinned = {None: "", True: ", download pinned", False: ", download not pinned"}[report.pinned]
     return [f"ok   {report.bundle.id}: {files}{pinned}"]

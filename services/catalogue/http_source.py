@@ -22,8 +22,9 @@ from urllib.parse import urlsplit
 from services.runtime.errors import AntiphonError, FailedPrecondition, NotFound, Unavailable
 
 MAX_REDIRECTS = 5
-_CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<total>\d+|\*)")
-_UNSATISFIED = re.compile(r"bytes \*/(?P<total>\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (?P<first>\d{1,18})-(?P<last>\d{1,18})/(?P<total>\d{1,18}|\*)")
+_UNSATISFIED = re.compile(r"bytes \*/(?P<total>\d{1,18})")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NOT_HERE = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _CUTS = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
@@ -158,8 +159,8 @@ def _piece(url: str, response: http.client.HTTPResponse, first: int) -> Piece:
             response.close()
             raise Cut(f"{_host(url)} sends another part than was asked for", reason="CONNECTION_CUT")
         return Piece(response, first, None if given["total"] == "*" else int(given["total"]), validator)
-    length = headers.get("Content-Length", "")
-    return Piece(response, 0, int(length) if length.isdecimal() else None, validator)
+    length = _LENGTH.fullmatch(headers.get("Content-Length", ""))
+    return Piece(response, 0, int(length[0]) if length else None, validator)
 
 
 def _validator(headers: Message) -> str:

@@ -6,9 +6,11 @@ a service that reads the store sees all of a bundle or nothing.
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +25,9 @@ from services.runtime.errors import AlreadyExists, FailedPrecondition, InvalidIn
 from services.runtime.model_store import read_definition
 
 INCOMING = ".incoming"
+_WORK = "work-"
+_ABANDONED_S = 24 * 3600.0
+_TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 _UNUSABLE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -207,7 +212,9 @@ def _placed(bundle: Path, store: Path, origin: Origin, work: Path, again: bool) 
         target.rename(aside)
     try:
         bundle.rename(target)
-    except OSError:
+    except OSError as error:
+        if error.errno in _TAKEN:  # somebody else was faster
+            raise _exists(target) from None
         if aside.exists():
             aside.rename(target)
         raise
@@ -216,10 +223,13 @@ def _placed(bundle: Path, store: Path, origin: Origin, work: Path, again: bool) 
 
 @contextmanager
 def _workspace(store: Path) -> Iterator[Path]:
-    """A folder of its own on the store's file system; whatever is left in it goes."""
+    """A folder of its own on the store's file system; whatever is left in it goes, also what a killed process left."""
     with writing_errors(store):
         (store / INCOMING).mkdir(parents=True, exist_ok=True)
-    with writing_errors(store), tempfile.TemporaryDirectory(dir=store / INCOMING, prefix="work-") as made:
+        for left in (store / INCOMING).glob(f"{_WORK}*"):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
+    with writing_errors(store), tempfile.TemporaryDirectory(dir=store / INCOMING, prefix=_WORK) as made:
         yield Path(made)
 
 

@@ -59,7 +59,13 @@ def table(found: Sequence[Row]) -> list[str]:
     """Lines for people."""
     cells = [_HEAD, *(_cells(row) for row in found)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(_HEAD))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+    return [printable(line).rstrip() for line in lines]
+
+
+def printable(text: str) -> str:
+    """What somebody else wrote, so that it cannot speak to the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def as_json(found: Sequence[Row]) -> str:

@@ -115,7 +115,9 @@ def read_origin(folder: Path) -> Origin | None:
     try:
         read = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
         files = {str(name): str(digest) for name, digest in read.pop("files").items()}
-        return Origin(**read, files=files)
+        known = Origin(**read, files=files)
+        texts = (known.catalogue, known.capability, known.url, known.sha256)
+        return known if all(isinstance(text, str) for text in texts) and isinstance(known.pinned, bool) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -129,6 +131,6 @@ def _read(path: Path, state: str, capability: str) -> Bundle:
     except (AntiphonError, OSError) as error:
         return Bundle(folder, state, capability, error=str(error), origin=origin, part=part)
     if not capability:
-        recogniser = definition.parameters.get("engine") in _RECOGNISERS
+        recogniser = str(definition.parameters.get("engine")) in _RECOGNISERS
         capability = (origin.capability if origin else "") or ("asr" if recogniser else "")
     return Bundle(folder, state, capability, definition, origin=origin, part=part)

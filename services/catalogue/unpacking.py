@@ -12,6 +12,7 @@ import io
 import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -35,7 +36,17 @@ _OPENERS: tuple[tuple[bytes, Callable[[Path], _Stream]], ...] = (
     (b"\x1f\x8b", gzip.GzipFile),
     (b"\xfd7zXZ\x00", lzma.LZMAFile),
 )
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError)
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,28 +203,34 @@ class _Target:
 
 
 class _BoundedStream:
-    """What `tarfile` reads: no header may be huge, and all together no more than the limits can need."""
+    """What `tarfile` reads: no header may be huge, all together no more than the limits can need, and only forwards.
+
+    A header that leads backwards (a negative size) would have the library read the same members for ever.
+    """
 
     def __init__(self, stream: _Stream, most: int) -> None:
         self._stream = stream
         self._most = most
+        self._position = 0
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _MAX_HEADER_BYTES:
             raise FailedPrecondition("the archive has a header of absurd size: refused", reason="ARCHIVE_TOO_LARGE")
-        self._within(self._stream.tell() + size)
-        return self._stream.read(size)
+        data = self._stream.read(size)
+        self._position += len(data)
+        if self._position > self._most:
+            raise FailedPrecondition("the archive holds more than is allowed: refused", reason="ARCHIVE_TOO_LARGE")
+        return data
 
     def seek(self, position: int) -> int:
-        self._within(position)
-        return self._stream.seek(position)
+        if position < self._position:
+            raise tarfile.ReadError("a header leads backwards")
+        while self._position < position and self.read(min(_CHUNK, position - self._position)):
+            pass
+        return self._position
 
     def tell(self) -> int:
-        return self._stream.tell()
-
-    def _within(self, position: int) -> None:
-        if position > self._most:
-            raise FailedPrecondition("the archive holds more than is allowed: refused", reason="ARCHIVE_TOO_LARGE")
+        return self._position
 
 
 @contextmanager

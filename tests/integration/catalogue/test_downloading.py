@@ -215,6 +215,13 @@ def test_a_server_that_is_busy_is_asked_again_and_one_without_the_file_is_not(
     assert len(server.asked) == 1
 
 
+def test_lengths_of_absurd_size_are_not_believed(server: FileServer, tmp_path: Path) -> None:
+    server.files["/model.bin"] = Served(CONTENT, length=10**5000)
+    with pytest.raises(AntiphonError) as error:
+        downloader(timeout_s=0.3, tries=1).fetch(wanted(server), tmp_path)
+    assert reason(error) == "DOWNLOAD_INTERRUPTED"
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -159,13 +160,24 @@ def test_a_broken_bundle_hides_no_other(tmp_path: Path) -> None:
     assert "is no model definition" in found[str(broken)].problems[0]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 3}', '{"files": {}, "colour": "red"}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"files": 3}', '{"files": {}, "colour": "red"}', '{"files": {}, "capability": []}']
+)
 def test_an_origin_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "origin.json").write_text(text)
     assert read_origin(tmp_path) is None
     Origin(url="https://x.y/z", files={"a": "b"}).write(tmp_path)
     assert read_origin(tmp_path) == Origin(url="https://x.y/z", files={"a": "b"})
     assert json.loads((tmp_path / "origin.json").read_text())["pinned"] is False
+
+
+def test_what_a_killed_process_left_goes_when_it_is_old(tmp_path: Path) -> None:
+    for name in ("work-old", "work-new", "a.tar.bz2.partial"):
+        (tmp_path / "store" / ".incoming" / name).mkdir(parents=True)
+    os.utime(tmp_path / "store" / ".incoming" / "work-old", (0, 0))
+    bring(bundle(tmp_path / "source"), tmp_path / "store")
+    left = sorted(path.name for path in (tmp_path / "store" / ".incoming").iterdir())
+    assert left == ["a.tar.bz2.partial", "work-new"]
 
 
 def test_names_are_made_of_file_names() -> None:

@@ -58,6 +58,13 @@ def test_it_can_be_narrowed(capability: str, locale: str, names: list[str]) -> N
     assert [row.name for row in listing.rows([], ENTRIES, capability=capability, locale=locale)] == names
 
 
+def test_what_others_wrote_does_not_speak_to_the_terminal(tmp_path: Path) -> None:
+    bundle(tmp_path / "acme" / "loud" / "1", name="loud", licence="\x1b[2J", parameters={"engine": ["a", "\x07"]})
+    told = "\n".join(listing.table(listing.rows(everything([tmp_path]), ())))
+    assert "acme/loud@1" in told
+    assert not {"\x1b", "\x07"} & set(told)
+
+
 def test_json_tells_everything(tmp_path: Path) -> None:
     bundle(tmp_path / "acme" / "other" / "1", name="other")
     (bundle(tmp_path / "acme" / "bad" / "1") / "model.yaml").write_text("[")

@@ -165,6 +165,16 @@ def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path / "a.tar", tmp_path / "out").reason in ("ARCHIVE_UNSAFE", "ARCHIVE_DAMAGED")
 
 
+@pytest.mark.parametrize("size", [-1, -512, -1024, -(2**40)])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_size_below_zero_leads_nowhere(tmp_path: Path, kind: bytes, size: int) -> None:
+    info = member("m", kind)
+    info.size = size
+    header = info.tobuf(tarfile.GNU_FORMAT)
+    (tmp_path / "a.tar").write_bytes(member("ok", size=1).tobuf() + bytes(512) + header + bytes(2048))
+    assert refused(tmp_path / "a.tar", tmp_path / "out").reason in ("ARCHIVE_DAMAGED", "ARCHIVE_TOO_LARGE")
+
+
 def _cut(archive: Path) -> None:
     archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
 

@@ -155,7 +155,7 @@ class PrefixBeam:
         tried, longer = self._tried(frame), list[_Longer]()
         for tokens, prefix in self._beam.items():
             known = within.get(tokens, ())
-            for one in self._longer(tokens, prefix, tried):
+            for one in self._longer(tokens, prefix, tried, frame):
                 if one.token in known:
                     stayed[(*tokens, one.token)].end_in_token(one.score, one.alignment(self._count))
                 else:
@@ -180,16 +180,28 @@ class PrefixBeam:
         return same
 
     def _longer(
-        self, tokens: tuple[int, ...], prefix: _Prefix, tried: Sequence[tuple[int, float]]
+        self, tokens: tuple[int, ...], prefix: _Prefix, tried: Sequence[tuple[int, float]], frame: LogProbs
     ) -> Iterator[_Longer]:
         total, likeliest = prefix.total, prefix.likeliest
-        for token, log_prob in tried:
+        for token, log_prob in (*tried, *self._expected(prefix, tried, frame)):
             # The same token twice is two only with a blank between.
             repeated = tokens[-1:] == (token,)
             score, way = (prefix.blank, prefix.by_blank) if repeated else (total, likeliest)
             if score > _IMPOSSIBLE:
                 states, earned = self._earned(prefix.states, token)
                 yield _Longer(tokens, token, score + log_prob, log_prob, way, states, prefix.bonus + earned)
+
+    def _expected(
+        self, prefix: _Prefix, tried: Sequence[tuple[int, float]], frame: LogProbs
+    ) -> Iterator[tuple[int, float]]:
+        """What goes on with a phrase is tried however unlikely it sounds: its bonus may make up for it."""
+        known = {token for token, _ in tried} if any(prefix.states) else set()
+        for each, state in zip(self._hotwords, prefix.states, strict=True):
+            if state != ROOT:
+                for token in each.following(state):
+                    if token not in known:
+                        known.add(token)
+                        yield token, float(frame[token])
 
     def _earned(self, states: tuple[int, ...], token: int) -> tuple[tuple[int, ...], float]:
         if not states:

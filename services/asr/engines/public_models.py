@@ -123,7 +123,8 @@ def _write(bundle: Path, form: Form, symbols: tuple[str, ...], head: dict[str, A
     bundle.mkdir()
     (bundle / _TOKENS).write_text(public_tokens.written(symbols), encoding="utf-8")
     parts = {part.name: f"{head['publisher']}/{head['name']}.{part.name}@{head['version']}" for part in form.parts}
-    parameters = {**form.parameters, "blank": form.blank, **parts}
+    own = {"blank": form.blank, "lowercase": public_tokens.are_capitals(symbols)}
+    parameters = {**form.parameters, **own, **parts}
     _write_definition(bundle, _TOKENS, {**head, "inputs": [], "outputs": [], "parameters": parameters})
     (bundle / _CARD).write_text(_card(form, head), encoding="utf-8")
     for part in form.parts:
@@ -181,7 +182,9 @@ def _card(form: Form, head: dict[str, Any]) -> str:
     files = "\n".join(f"- {part.name}: `{part.file.path.name}`" for part in form.parts)
     notes = {key: text for part in form.parts for key, text in part.file.notes.values.items()}
     told = "\n".join(
-        f"- {key}: {notes[key][:200]}" for key in ("model_author", "comment", "url", "model_type") if notes.get(key)
+        f"- {key}: {' '.join(notes[key][:200].split())}"
+        for key in ("model_author", "comment", "url", "model_type")
+        if notes.get(key)
     )
     return (
         f"# {head['publisher']}/{head['name']} {head['version']}\n\nA published recogniser, imported as it was: "

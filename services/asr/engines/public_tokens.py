@@ -13,6 +13,7 @@ from services.runtime.errors import FailedPrecondition
 
 _MOST_BYTES = 16 << 20
 _DISAMBIGUATION = re.compile(r"#[0-9]+")
+_SPECIAL = re.compile(r"<.*>")
 _BLANKS = ("<blk>", "<eps>", "<blank>")  # the first that is there, as sherpa-onnx chooses
 
 
@@ -34,6 +35,12 @@ def read(path: Path, vocabulary: int, blank: int) -> tuple[str, ...]:
     if named != blank:
         raise _invalid(path, f"has no blank ({', '.join(_BLANKS)}) as token {blank}")
     return tuple(known[place] for place in range(vocabulary))
+
+
+def are_capitals(symbols: tuple[str, ...]) -> bool:
+    """Whether words come in capitals only, as from many older corpora: then they say nothing about how to write."""
+    letters = "".join(symbol for symbol in symbols if not _SPECIAL.fullmatch(symbol))
+    return letters != letters.lower() and letters == letters.upper()
 
 
 def written(symbols: tuple[str, ...]) -> str:

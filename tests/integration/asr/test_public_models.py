@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import sherpa_onnx
 import soundfile
+from onnxruntime.quantization import quantize_dynamic
 
 from services.asr.engines.chunks import FeatureChunks
 from services.asr.engines.features import Frames
@@ -162,6 +163,18 @@ async def test_probabilities_of_tokens_are_the_same(speech: Pcm, tmp_path: Path)
     assert len(result.ys_probs) > 10
     assert np.array(ours.log_probs) == pytest.approx(np.array(result.ys_probs), abs=1e-4)
     await search.close()
+    await client.close()
+
+
+async def test_a_quantised_copy_is_heard_the_same(speech: Pcm, tmp_path: Path) -> None:
+    whole, small = public_models.zipformer2(tmp_path / "whole"), tmp_path / "small"
+    small.mkdir()
+    for path in whole.glob("*.onnx"):
+        quantize_dynamic(str(path), str(small / f"{path.stem}.int8.onnx"), op_types_to_quantize=["MatMul"])
+    (whole / "tokens.txt").rename(small / "tokens.txt")
+    theirs = sherpa_onnx.OnlineRecognizer.from_transducer(**files(small), num_threads=1)
+    model, client = opened(small, tmp_path / "store")
+    assert await agreeing(model, theirs, speech) > 10
     await client.close()
 
 

@@ -123,6 +123,18 @@ def test_a_phrase_to_expect_decides_between_two_that_are_close() -> None:
     assert expecting.best(1)[0].bonus == pytest.approx(2.0)
 
 
+def test_what_goes_on_with_a_phrase_is_tried_among_a_thousand_likelier_tokens() -> None:
+    likely = np.full(1_000, 1e-3, np.float32)
+    likely[2] = 0.5
+    unlikely = np.full(1_000, 1e-3, np.float32)
+    unlikely[3] = 1e-4
+    unlikely[BLANK] = 0.3
+    frames = np.log(np.stack((likely, unlikely)))
+    beam = PrefixBeam(BLANK, width=8, hotwords=(Hotwords([(((2, 3),), 12.0)]),))
+    beam.advance(frames)
+    assert beam.best(1)[0].tokens == (2, 3)
+
+
 def test_a_phrase_that_breaks_off_earns_nothing() -> None:
     beam = PrefixBeam(BLANK, width=8, hotwords=(Hotwords([(((2, 3),), 2.0)]),))
     beam.advance(log_probs((0.1, 0.2, 0.7, 1e-6)))

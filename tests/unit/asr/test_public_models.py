@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +176,18 @@ def test_symbols_of_a_decoding_graph_are_left_out(spoilt: Callable[[str], Path],
         tokens.write("#0 24\n#1 25\n")
     bundle = imported(folder, tmp_path / "store")
     assert len((bundle / "tokens.txt").read_text(encoding="utf-8").splitlines()) == public_models.VOCABULARY
+
+
+@pytest.mark.parametrize(("capitals", "lowercase"), [(True, True), (False, False)])
+def test_words_in_capitals_only_are_told_in_lower_case(
+    capitals: bool, lowercase: bool, spoilt: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = spoilt("transducer")
+    tokens = (folder / "tokens.txt").read_text(encoding="utf-8")
+    changed = re.sub(r"▁?[a-z] ", lambda found: found[0].upper(), tokens) if capitals else tokens
+    (folder / "tokens.txt").write_text(changed, encoding="utf-8")
+    imported(folder, tmp_path / "store")
+    assert ModelStore([tmp_path / "store"]).get("them/model").parameters["lowercase"] is lowercase
 
 
 # --- bad metadata -----------------------------------------------------------------------------------------------------

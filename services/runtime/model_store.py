@@ -108,7 +108,7 @@ def read_definition(path: Path) -> ModelDefinition:
             tolerance=float(raw.get("tolerance", 1e-5)),
             parameters=dict(raw.get("parameters", {})),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, yaml.YAMLError) as error:
         raise FailedPrecondition(
             f"{path} is no model definition: {type(error).__name__} at {str(error).splitlines()[0][:80]}.",
             reason="MODEL_DEFINITION_INVALID",

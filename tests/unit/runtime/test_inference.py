@@ -119,3 +119,11 @@ def test_bundles_in_the_making_are_not_seen(tmp_path: Path) -> None:
     write_bundle(tmp_path / ".import-1" / "toy")
     write_bundle(tmp_path / "acme" / "toy" / ".half")
     assert not ModelStore([tmp_path]).models()
+
+
+def test_definition_without_end_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text("[" * 5000)
+    with pytest.raises(FailedPrecondition) as caught:
+        read_definition(path)
+    assert caught.value.reason == "MODEL_DEFINITION_INVALID"

@@ -18,7 +18,7 @@ _FEATURES = {
     "remove_dc_offset": False,
     "librosa": True,
 }
-_FIRST = "EncDec"  # all classes of models begin so
+_CLASSES = "EncDec"  # what the names of all classes of models begin with
 
 
 def ctc(file: File) -> Form:
@@ -49,7 +49,7 @@ def ctc(file: File) -> Form:
 
 
 def is_nemo(model_type: str) -> bool:
-    return model_type.startswith(_FIRST)
+    return model_type.startswith(_CLASSES)
 
 
 def _model(file: File, window: int, vocabulary: int) -> Part:

@@ -18,7 +18,7 @@ _SUBSAMPLING = 4
 _SEEN_AHEAD = 13  # frames: the first convolutions lose 7, the block after them looks 3 further at half the rate
 _EMBED_CHANNELS, _EMBED_LEFT = 128, 3
 _CONTEXT = 2
-FEATURES = {"mel_bins": MEL_BINS}  # otherwise as FeatureSettings has them
+_FEATURES = {"mel_bins": MEL_BINS}  # otherwise as FeatureSettings has them
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def ctc(file: File) -> Form:
 
 def _timing(sizes: _Sizes) -> dict[str, object]:
     return {
-        "features": FEATURES,
+        "features": _FEATURES,
         "subsampling": _SUBSAMPLING,
         "chunk_frames": sizes.window,
         "chunk_shift": sizes.shift,

@@ -198,7 +198,7 @@ class Batcher:
 
     def look_soon(self) -> None:
         """Looks after everything that is ready now had its turn, so that calls made at the same instant meet."""
-        if not self._soon:
+        if self._waiting and not self._soon:
             self._soon = True
             asyncio.get_running_loop().call_soon(self._look)
 

@@ -197,6 +197,7 @@ async def test_two_calls_of_a_sequence_at_once_are_refused_and_one_goes_on(clien
 async def test_call_given_up_leaves_its_sequence_as_it_was(client: OnnxClient) -> None:
     x = {"x": np.ones((1, 2), np.float32)}
     await client.infer("test/sum", x, sequence=SequenceStep(1, start=True))
+    await client.load("test/slow")
     blocked = asyncio.create_task(client.infer("test/slow", slow_inputs()))  # takes the only thread
     await asyncio.sleep(0.05)
     with pytest.raises(DeadlineExceeded):

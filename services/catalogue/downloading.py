@@ -61,7 +61,7 @@ class Downloader:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._source = source or HttpSource()
-        self._progress = progress or Silent()
+        self.progress: Progress = progress or Silent()
         self._max_bytes = max_bytes
         self._tries = tries
         self._pause = pause
@@ -111,11 +111,11 @@ class Downloader:
                     file.truncate(0)
                 raise
             finally:
-                self._progress.end()
+                self.progress.end()
             came = partial.stat().st_size - before
             left = self._tries - 1 if came > 0 else left - 1
             if left:
-                self._progress.note(f"{cuts}; trying again")
+                self.progress.note(f"{cuts}; trying again")
                 self._pause(min(_FIRST_PAUSE_S * 2 ** (self._tries - 1 - left), _MAX_PAUSE_S))
         raise Unavailable(
             f"{cuts}, {self._tries} times in a row; {megabytes(partial.stat().st_size)} of {wanted.name} are kept, "
@@ -130,7 +130,7 @@ class Downloader:
                 file.truncate(0)
             self._check_size(wanted, piece.total, partial.parent, piece.first)
             _remember(partial, wanted.url, piece.validator)
-            self._progress.begin(wanted.name, piece.first, piece.total)
+            self.progress.begin(wanted.name, piece.first, piece.total)
             self._copy(piece, file, wanted)
 
     def _copy(self, piece: Piece, file: IO[bytes], wanted: Wanted) -> None:
@@ -142,7 +142,7 @@ class Downloader:
                 raise _too_large(wanted, limit)
             file.write(data)
             file.flush()
-            self._progress.advance(at, piece.total)
+            self.progress.advance(at, piece.total)
         if piece.total is not None and at < piece.total:
             raise Cut("the connection broke off", reason="CONNECTION_CUT")
 

@@ -70,6 +70,7 @@ def pull(entry: Entry, store: Path, downloader: Downloader, *, again: bool = Fal
     if not again and (store / naming.folder).exists():
         raise _exists(store / naming.folder)
     archive = fetch(entry, store / INCOMING, downloader)
+    downloader.progress.note(f"unpacking {archive.name}")
     try:
         bundles = bring(archive, store, entry=entry, again=again)
     except FailedPrecondition as error:

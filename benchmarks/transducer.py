@@ -86,10 +86,12 @@ def seconds(audio: Sequence[bytes]) -> float:
     return sum(map(len, audio)) / 2 / RATE_HZ
 
 
-async def one_client(target: str, audio: bytes, heard: Heard, hold: asyncio.Event | None = None) -> None:
+async def one_client(
+    target: str, audio: bytes, heard: Heard, *, interim: bool = False, hold: asyncio.Event | None = None
+) -> None:
     """Streams in real time; with `hold` the stream stays open at its end until that is set."""
     options = recognition_pb2.RecognitionOptions(
-        endpointing=speech_pb2.EndpointingConfig(continuous=True), interim_results=True
+        endpointing=speech_pb2.EndpointingConfig(continuous=True), interim_results=interim
     )
     config = recognition_pb2.RecognitionConfig(format=FORMAT, language_codes=["en"], options=options)
     sent: dict[int, float] = {}  # by the milliseconds of audio that were sent then
@@ -117,7 +119,7 @@ async def one_client(target: str, audio: bytes, heard: Heard, hold: asyncio.Even
             heard.finals += event.WhichOneof("event") == "result" and event.result.is_final
 
 
-async def cost(target: str, audio: Sequence[bytes]) -> tuple[dict[str, float], Heard]:
+async def cost(target: str, audio: Sequence[bytes], *, interim: bool = False) -> tuple[dict[str, float], Heard]:
     """CPU seconds per second of audio by part, and what was heard."""
     parts = serving()
     resting = used(parts)
@@ -125,7 +127,7 @@ async def cost(target: str, audio: Sequence[bytes]) -> tuple[dict[str, float], H
     before, began = used(parts), time.monotonic()
     idle = {part: (before[part] - resting[part]) / IDLE_S for part in parts}
     heard = Heard()
-    await asyncio.gather(*(one_client(target, stream, heard) for stream in audio))
+    await asyncio.gather(*(one_client(target, stream, heard, interim=interim) for stream in audio))
     after, took = used(parts), time.monotonic() - began
     return {part: (after[part] - before[part] - idle[part] * took) / seconds(audio) for part in parts}, heard
 
@@ -137,7 +139,7 @@ async def memory(target: str, audio: bytes, sessions: int) -> float:
     await asyncio.gather(*(one_client(target, audio, warm) for _ in range(sessions)))
     before = resident_mib(replica)
     hold = asyncio.Event()
-    clients = [asyncio.create_task(one_client(target, audio, Heard(), hold)) for _ in range(sessions)]
+    clients = [asyncio.create_task(one_client(target, audio, Heard(), hold=hold)) for _ in range(sessions)]
     await asyncio.sleep(seconds([audio]) + 2)
     grown = resident_mib(replica) - before
     hold.set()
@@ -177,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         spent, heard = asyncio.run(cost(target, audio))
         served = sum(spent.values())
         crowd = [conversation(spoken, options.seconds, number) for number in range(max(1, round(SHARE / served)))]
-        _, busy = asyncio.run(cost(target, crowd))
+        _, busy = asyncio.run(cost(target, crowd, interim=True))
         mib = asyncio.run(memory(target, audio[0][: CHUNK * 20], options.sessions))
     alone = asyncio.run(in_process(options.model, audio, at_once=False))
     beside = asyncio.run(in_process(options.model, audio, at_once=True))

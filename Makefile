@@ -75,6 +75,15 @@ train-torch-setup: ## Make the environment of the recipes that need torch in bui
 	@python=$$(tools/find-python.sh); "$$python" -m venv --clear $(BUILD)/train-torch
 	@$(BUILD)/train-torch/bin/python -m pip install --require-hashes --requirement requirements/train-torch.txt
 
+.PHONY: triton-setup
+triton-setup: $(BUILD)/triton/.installed ## Make the environment of the local Triton server in build/triton (about 500 MB)
+
+$(BUILD)/triton/.installed: requirements/triton.txt tools/find-python.sh
+	@python=$$(tools/find-python.sh); "$$python" -m venv --clear $(BUILD)/triton
+	@$(BUILD)/triton/bin/python -m pip --disable-pip-version-check --no-input install --require-hashes \
+		--requirement requirements/triton.txt
+	@touch $@
+
 # --- use --------------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
@@ -95,6 +104,16 @@ test: setup ## Run every test that needs no GPU, Triton or cluster (TEST=path an
 .PHONY: test-unit
 test-unit: setup ## Run the unit tests alone
 	@$(PYTEST) -m unit $(TEST)
+
+# Against build/triton, or the environment that ANTIPHON_TRITON_SERVER names.
+.PHONY: test-triton
+test-triton: setup $(if $(ANTIPHON_TRITON_SERVER),,triton-setup) ## Run the tests that need a real Triton server
+	@$(PYTEST) tests/triton -m "triton and not gpu" --junitxml=$(BUILD)/reports/triton.xml $(TEST)
+
+.PHONY: test-gpu
+test-gpu: setup ## Run the smoke test against a Triton on a GPU, at ANTIPHON_TRITON_URL (tests/gpu/README.md)
+	@test -n "$(ANTIPHON_TRITON_URL)" || { echo "set ANTIPHON_TRITON_URL=HOST:PORT; tests/gpu/README.md says how to start it" >&2; exit 1; }
+	@$(PYTEST) tests/gpu -m gpu --junitxml=$(BUILD)/reports/gpu.xml $(TEST)
 
 .PHONY: test-clients
 test-clients: setup tools go-client ## Run the stock clients (grpcurl, Go, the examples in the docs) against the platform

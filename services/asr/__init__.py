@@ -1,5 +1,7 @@
 """Speech recognition: turns a stream of audio into partial and final transcripts, and decides where utterances end.
 
-A message's way: `servicer.py` (contract) -> `recognizer.py` (sessions, in the replica) -> `engines/` -> a worker
-process, where `transcriber.py` runs one session's voice activity detection, endpointing and decoding.
+A message's way: `servicer.py` (contract) -> `recognizer.py` (sessions, in the replica) -> one of `engines/`, which its
+models name. In each a `segmenter.py` finds speech and decides where it ends: on the event loop for neural models
+(`engines/neural.py`), whose networks run where the `ModelClient` has them, and in a worker process for pocketsphinx
+(`transcriber.py`), which would hold up everybody else.
 """

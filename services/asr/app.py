@@ -14,6 +14,7 @@ from services.asr.engines.protocol import Engine, EngineModel
 from services.asr.recognizer import Recognizer
 from services.asr.servicer import SpeechRecognitionServicer
 from services.asr.settings import AsrSettings
+from services.runtime.admission import Limits
 from services.runtime.backends import model_client
 from services.runtime.inference import ModelDefinition
 from services.runtime.model_store import ModelStore
@@ -65,7 +66,7 @@ async def build(runtime: Runtime) -> Application:
     store = ModelStore.with_bundled(Path(__file__).parent / "models")
     definitions = {locale: store.get(model) for locale, model in settings.models.items()}
     loaded = {definition.id: definition for definition in definitions.values()}
-    engine = await _engine(tuple(loaded.values()), store, settings)
+    engine = await _engine(tuple(loaded.values()), store, settings, runtime.limits)
     try:
         await engine.start()
     except BaseException:
@@ -89,10 +90,13 @@ async def build(runtime: Runtime) -> Application:
     return Application({SERVICE.full_name: servicer}, describe, check, engine.close)
 
 
-async def _engine(definitions: Sequence[ModelDefinition], store: ModelStore, settings: AsrSettings) -> Engine:
+async def _engine(
+    definitions: Sequence[ModelDefinition], store: ModelStore, settings: AsrSettings, limits: Limits
+) -> Engine:
     if engine_of(definitions) == POCKETSPHINX:
         return PocketsphinxEngine(definitions, settings.workers or None, settings.grammar_cache)
-    client = await model_client(store, SPEC.capability)
+    calls = limits.max_sessions + limits.max_unary  # a session waits for one at a time: none is refused for others
+    client = await model_client(store, SPEC.capability, max_waiting=calls)
     return NeuralEngine([read_model(definition, client, settings) for definition in definitions], client)
 
 

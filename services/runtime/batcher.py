@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,9 +56,12 @@ class Lanes:
         self._free = threads
         self._places = threads + max_waiting
         self._asking: list[Batcher] = []
+        self._closed = False
 
     def take_place(self, model: str) -> None:
-        """Raises Overloaded."""
+        """Raises Overloaded, or Unavailable after `close`."""
+        if self._closed:
+            raise _closed()
         if self._places <= 0:
             raise Overloaded(f"Too many calls wait for model {model}.", retry_after=0.1)
         self._places -= 1
@@ -79,6 +83,11 @@ class Lanes:
         asking, self._asking = self._asking, []
         for batcher in asking:
             batcher.look_soon()
+
+    async def close(self) -> None:
+        """Waits for what runs; nothing is started any more."""
+        self._closed = True
+        await asyncio.to_thread(self.threads.shutdown, cancel_futures=True)
 
 
 @dataclass(slots=True)
@@ -163,6 +172,7 @@ class Batcher:
         Raises:
             InvalidInput: `TENSOR_MISMATCH` if a call that could be merged has inputs of different first lengths.
             Overloaded: all places are taken.
+            Unavailable: the client is being closed.
             Internal: `MODEL_FAILED`; also when an output or state holds NaN or infinity.
         """
         rows, shapes = self._rows(feeds), tuple(self._shape(name, feeds[name]) for name in self._axes)
@@ -177,6 +187,14 @@ class Batcher:
         except asyncio.CancelledError:
             self._forget(call)
             raise
+
+    def close(self) -> None:
+        """Who waits hears that there will be no answer; what runs is answered."""
+        waiting, self._waiting = self._waiting, []
+        self._lanes.give_places(len(waiting))
+        for call in waiting:
+            if not call.answer.done():
+                call.answer.set_exception(_closed())
 
     def _rows(self, feeds: Feeds) -> int:
         if self._definition.batching is None:
@@ -244,10 +262,11 @@ class Batcher:
         self._lanes.occupy()
         self.stats.runs += 1
         self.stats.merged += len(calls) if len(calls) > 1 else 0
-        running = asyncio.get_running_loop().run_in_executor(self._lanes.threads, batch.execute)
-        running.add_done_callback(lambda done: self._finished(batch, done))
+        loop = asyncio.get_running_loop()
+        job = self._lanes.threads.submit(batch.execute)
+        job.add_done_callback(lambda done: _call_soon(loop, self._finished, batch, done))
 
-    def _finished(self, batch: _Batch, done: asyncio.Future[list[dict[str, Tensor] | Internal]]) -> None:
+    def _finished(self, batch: _Batch, done: Future[list[dict[str, Tensor] | Internal]]) -> None:
         self._running -= 1
         self._lanes.give_places(len(batch.calls))
         for call, result in zip(batch.calls, _results(batch, done), strict=True):
@@ -262,18 +281,24 @@ class Batcher:
 
     def _forget(self, call: _Call) -> None:
         """Nobody waits for it: it is not run, and a run whose calls are all forgotten frees its thread."""
-        if call.batch is None:
+        if call in self._waiting:
             self._waiting.remove(call)
             self._lanes.give_places(1)
-        elif all(other.answer.cancelled() for other in call.batch.calls):
+        elif call.batch and all(other.answer.cancelled() for other in call.batch.calls):
             call.batch.run.stop()
 
 
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
+    """From a thread. A loop that was closed meanwhile has nobody left who waits."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *arguments)
+
+
 def _results(
-    batch: _Batch, done: asyncio.Future[list[dict[str, Tensor] | Internal]]
+    batch: _Batch, done: Future[list[dict[str, Tensor] | Internal]]
 ) -> Sequence[dict[str, Tensor] | AntiphonError]:
     if done.cancelled():
-        return [Unavailable("The models of this process are being closed.") for _ in batch.calls]
+        return [_closed() for _ in batch.calls]
     if error := done.exception():
         logger.error("A run of model %s failed with %s.", batch.definition.id, type(error).__name__)
         return [_failed(batch.definition, type(error).__name__) for _ in batch.calls]
@@ -317,6 +342,10 @@ def _judged(definition: ModelDefinition, outputs: dict[str, Tensor]) -> dict[str
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise _failed(definition, f"{name} holds NaN or infinity")
     return outputs
+
+
+def _closed() -> Unavailable:
+    return Unavailable("The models of this process are being closed.")
 
 
 def _failed(definition: ModelDefinition, why: str) -> Internal:

@@ -22,7 +22,6 @@ from services.runtime.errors import (
     FailedPrecondition,
     Internal,
     InvalidInput,
-    Unavailable,
 )
 from services.runtime.graphs import GraphInfo, check_graph
 from services.runtime.inference import ModelDefinition, SequenceStep, Tensor, TensorSpec
@@ -140,7 +139,10 @@ class OnnxClient:
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
-        await asyncio.to_thread(self._lanes.threads.shutdown, cancel_futures=True)
+        for task in self._batchers.values():
+            if task.done() and not task.exception():
+                task.result().close()
+        await self._lanes.close()
         self._batchers.clear()
         self._sequences.clear()
 
@@ -177,8 +179,6 @@ class OnnxClient:
         self._sweep = asyncio.get_running_loop().call_later(IDLE, self._sweep_idle) if again else None
 
     async def _run(self, definition: ModelDefinition, feeds: Feeds, deadline: float | None) -> dict[str, Tensor]:
-        if self._closed:
-            raise Unavailable("The models of this process are being closed.")
         if deadline is not None and deadline <= 0:
             raise DeadlineExceeded(f"No time was left to run model {definition.id}.")
         try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from services.runtime.batcher import Batcher, Lanes
-from services.runtime.errors import Internal, InvalidInput, Overloaded
+from services.runtime.errors import Internal, InvalidInput, Overloaded, Unavailable
 from services.runtime.inference import Batching, ModelDefinition, StateSpec, TensorSpec
 from tests.fakes.graph_runs import BAD, UNANSWERED, GraphRuns
 
@@ -28,7 +28,7 @@ def runs() -> GraphRuns:
 
 
 @pytest.fixture
-def make(runs: GraphRuns) -> Iterator[Make]:
+async def make(runs: GraphRuns) -> AsyncIterator[Make]:
     made = []
 
     def batcher(
@@ -45,7 +45,7 @@ def make(runs: GraphRuns) -> Iterator[Make]:
     yield batcher
     runs.gate.set()
     for lanes in made:
-        lanes.threads.shutdown()
+        await lanes.close()
 
 
 def toy(batching: Batching | None, states: tuple[StateSpec, ...]) -> ModelDefinition:
@@ -245,3 +245,18 @@ async def test_calls_go_on_gathering_while_another_model_has_the_lane(make: Make
     runs.gate.set()
     await asyncio.gather(*tasks, *late)
     assert runs.rows == [1, 3]
+
+
+async def test_close_answers_what_runs_and_refuses_what_waits(make: Make, runs: GraphRuns) -> None:
+    lanes = Lanes(1, 100)
+    batcher = make(Batching(8, FOREVER_MS), shared=lanes)
+    running, waiting = await held(batcher, runs, number(1))
+    batcher.close()
+    closing = asyncio.create_task(lanes.close())
+    await asyncio.wait([waiting])
+    assert isinstance(waiting.exception(), Unavailable)
+    runs.gate.set()
+    await closing
+    assert await running == 0
+    with pytest.raises(Unavailable):
+        await batcher.call(number(2))

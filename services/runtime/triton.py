@@ -4,8 +4,9 @@
 engines as a `ModelClient`. A client has one channel to one server. It repeats a call only where the model certainly has
 not seen it, refuses calls beyond a bound, and turns whatever goes wrong into the runtime's errors.
 
-Beside it: `triton_wire.py` has the messages, `triton_errors.py` the errors, `triton_sequences.py` stateful models,
-`triton_models.py` what the server has loaded, `triton_memory.py` large inputs, `triton_samples.py` the tiny inference.
+Beside it: `triton_calls.py` runs stateless models and `triton_sequences.py` stateful ones, over `triton_memory.py` and
+`triton_streams.py`; `triton_models.py` asks what the server has loaded, `triton_samples.py` makes the tiny inference;
+`triton_wire.py` has the messages and `triton_errors.py` the errors.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-import grpc
 import grpc.aio
-import numpy as np
 
 from services.runtime.errors import (
     AntiphonError,
@@ -35,14 +34,15 @@ from services.runtime.errors import (
 )
 from services.runtime.inference import ModelDefinition, SequenceStep, Tensor
 from services.runtime.model_store import ModelStore
-from services.runtime.triton_errors import FAILURES, never_ran, region_unknown, translate
-from services.runtime.triton_memory import SharedInputs, fill
+from services.runtime.triton_calls import Calls
+from services.runtime.triton_errors import FAILURES, translate
+from services.runtime.triton_memory import SharedInputs
 from services.runtime.triton_models import ServedModels, streamed_name
 from services.runtime.triton_samples import sample_inputs
-from services.runtime.triton_sequences import Sequences, finish, read, write
+from services.runtime.triton_sequences import Sequences
+from services.runtime.triton_streams import Farewells, Run
 from services.runtime.triton_wire import (
     MAX_MESSAGE_BYTES,
-    Message,
     check_size,
     infer_request,
     mark_sequence,
@@ -55,8 +55,6 @@ T = TypeVar("T")
 
 _PATIENCE = 60.0  # seconds for a call without a deadline: no part of a conversation takes longer, and nothing hangs
 _LOAD_PATIENCE = 30.0  # seconds for the first inference of a model
-_RETRY_WAIT = 0.2  # seconds in which a server that is just coming back may still take the call
-_QUEUE_SHARE = 0.9  # of the time left that a call may wait in the server's queue: it must not run for nobody
 _GONE = frozenset({"SERVER_UNREACHABLE", "SERVER_GONE", "MODEL_NOT_READY"})
 _URL = re.compile(r"(?:grpc://)?((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5})/?")
 _OPTIONS = (
@@ -78,8 +76,10 @@ class _Server:
     channel: grpc.aio.Channel
     stub: Any
     models: ServedModels
+    calls: Calls
     sequences: Sequences
     memory: SharedInputs | None
+    farewells: Farewells
 
 
 class TritonClient:
@@ -173,12 +173,12 @@ class TritonClient:
         with self._place(definition):
             if definition.states:
                 return await self._timed(definition, deadline, self._step(definition, inputs, sequence))
-            return await self._timed(definition, deadline, self._rows(definition, inputs, deadline))
+            return await self._timed(definition, deadline, self._server.calls.run(definition, inputs, deadline))
 
     async def stream(
         self, model: str, inputs: Mapping[str, Tensor], *, deadline: float | None = None
     ) -> AsyncIterator[Mapping[str, Tensor]]:
-        """See `ModelClient.stream`."""
+        """See `ModelClient.stream`. Whoever stops early has the server's run ended within `triton_streams.LINGER`."""
         definition = self._store.get(model)
         if definition.streaming is None:
             raise InvalidInput(
@@ -189,19 +189,21 @@ class TritonClient:
         ends = None if deadline is None else time.monotonic() + deadline
         with self._place(definition):
             await self._timed(definition, deadline, self._server.models.verify(definition))
-            call = self._server.stub.ModelStreamInfer()
+            run = Run(self._server.stub.ModelStreamInfer(), self._server.farewells)
+            request = infer_request(definition, inputs, streamed_name(definition))
             try:
-                await self._timed(definition, _left(ends), _ask_for_all(call, definition, inputs))
-                while (answer := await self._timed(definition, _left(ends), _next_piece(call))) is not None:
+                await self._timed(definition, _left(ends), run.begin(request))
+                while (answer := await self._timed(definition, _left(ends), run.piece())) is not None:
                     yield outputs_of(definition, answer)
             finally:
-                call.cancel()  # nothing where it is over, else it stops the run
+                run.leave()
 
     async def close(self) -> None:
         """Ends the open sequences, within bounds; nothing can be inferred afterwards."""
         server, self._made, self._closed = self._made, None, True
         if server is not None:
-            await server.sequences.close()
+            server.sequences.close()
+            await server.farewells.close()
             if server.memory is not None:
                 await server.memory.close()
             await server.channel.close()
@@ -218,10 +220,12 @@ class TritonClient:
             raise Unavailable("The client of the Triton server is closed.", reason="CLIENT_CLOSED")
         if self._made is None:
             channel = grpc.aio.insecure_channel(self._address, options=_OPTIONS)
-            calls = stub(channel)
-            sequences = Sequences(calls, self._max_sequences)
-            memory = SharedInputs(calls) if self._share else None
-            self._made = _Server(channel, calls, ServedModels(calls, sequences), sequences, memory)
+            rpc, farewells = stub(channel), Farewells()
+            sequences = Sequences(rpc, farewells, self._max_sequences)
+            models = ServedModels(rpc, sequences)
+            memory = SharedInputs(rpc) if self._share else None
+            calls = Calls(channel, rpc, models, memory)
+            self._made = _Server(channel, rpc, models, calls, sequences, memory, farewells)
         return self._made
 
     @contextmanager
@@ -283,111 +287,9 @@ class TritonClient:
             server.sequences.leave(definition, step.id)  # its state may be as wrong as its answer
             raise
 
-    async def _rows(
-        self, definition: ModelDefinition, inputs: Mapping[str, Tensor], deadline: float | None
-    ) -> Mapping[str, Tensor]:
-        """The server takes so many rows and no more; the other home takes any number, so this one does too."""
-        ends = None if deadline is None else time.monotonic() + deadline
-        parts = [await self._stateless(definition, part, ends) for part in _parts(definition, inputs)]
-        if len(parts) == 1:
-            return parts[0]
-        return {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in definition.outputs}
-
-    async def _stateless(
-        self, definition: ModelDefinition, inputs: Mapping[str, Tensor], ends: float | None
-    ) -> Mapping[str, Tensor]:
-        """One call, and once more if the model certainly did not see it and the server is there again."""
-        try:
-            return await self._once(definition, inputs, ends)
-        except Unavailable as error:
-            if not never_ran(error) or not await self._there_again():
-                raise
-        return await self._once(definition, inputs, ends)
-
-    async def _there_again(self) -> bool:
-        channel = self._server.channel
-        try:
-            async with asyncio.timeout(_RETRY_WAIT):
-                await channel.channel_ready()
-        except TimeoutError:
-            return False
-        await asyncio.sleep(_RETRY_WAIT / 4)  # a model that is just being loaded
-        return True
-
-    async def _once(
-        self, definition: ModelDefinition, inputs: Mapping[str, Tensor], ends: float | None
-    ) -> Mapping[str, Tensor]:
-        server = self._server
-        try:
-            await server.models.verify(definition)
-            response = await self._by_memory(server, definition, inputs, ends)
-            if response is None:
-                request = infer_request(definition, inputs, definition.triton_name)
-                response = await _ask(server, request, ends)
-        except grpc.aio.AioRpcError as error:
-            raise translate(error, definition) from None
-        return outputs_of(definition, response)
-
-    async def _by_memory(
-        self, server: _Server, definition: ModelDefinition, inputs: Mapping[str, Tensor], ends: float | None
-    ) -> Message | None:
-        """None where the tensors are better sent as bytes, or have to be: the call has not run then."""
-        region = await server.memory.lend(inputs) if server.memory is not None else None
-        if server.memory is None or region is None:
-            return None
-        answered = False
-        try:
-            request = fill(region, definition, inputs, definition.triton_name)
-            response = await _ask(server, request, ends)
-            answered = True
-        except grpc.aio.AioRpcError as error:
-            if not region_unknown(error):
-                raise
-            server.memory.forget(region)
-            region = None
-            return None
-        finally:
-            if region is not None:
-                server.memory.give_back(region, tainted=not answered)
-        return response
-
-
-async def _ask(server: _Server, request: Message, ends: float | None) -> Message:
-    """A unary call. The server hears how long it may queue, so that it does not run what nobody waits for."""
-    left = _left(ends)
-    if left is not None:
-        request.parameters["timeout"].int64_param = max(1, int(left * _QUEUE_SHARE * 1e6))
-    return await server.stub.ModelInfer(request, timeout=left)
-
-
-async def _ask_for_all(call: Any, definition: ModelDefinition, inputs: Mapping[str, Tensor]) -> None:
-    request = infer_request(definition, inputs, streamed_name(definition))
-    # Without it nothing says that the last piece was the last.
-    request.parameters["triton_enable_empty_final_response"].bool_param = True
-    await write(call, request)
-
-
-async def _next_piece(call: Any) -> Message | None:
-    """The next answer; None after the last, when the stream was closed in good order."""
-    answer = await read(call)
-    if answer.parameters["triton_final_response"].bool_param and not answer.outputs:
-        await finish(call)
-        return None
-    return answer
-
-
-def _parts(definition: ModelDefinition, inputs: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
-    most = definition.batching.max_size if definition.batching is not None else 0
-    rows = max((len(value) for value in inputs.values() if value.ndim), default=0)
-    if not most or rows <= most:
-        yield inputs
-        return
-    for start in range(0, rows, most):
-        yield {name: value[start : start + most] for name, value in inputs.items()}
-
 
 def _left(ends: float | None) -> float | None:
-    return None if ends is None else max(0.001, ends - time.monotonic())
+    return None if ends is None else max(0.0, ends - time.monotonic())
 
 
 def _address(url: str) -> str:

@@ -5,8 +5,7 @@ unary calls that was a quarter to a third less latency and processor time per st
 also behind a proxy that would spread calls over several, where the state is not.
 
 Nothing of a sequence is cancelled on the server: a caller that leaves has its step finished and an END sent behind its
-back, within bounds. Servers have been seen to crash under many cancels at once, and a state without an END would stay
-until the server finds it idle.
+back, within bounds. A state without an END would stay until the server finds it idle.
 """
 
 from __future__ import annotations
@@ -23,15 +22,14 @@ import grpc.aio
 
 from services.runtime.errors import AntiphonError, InvalidInput, Overloaded, Unavailable
 from services.runtime.inference import ModelDefinition, SequenceStep
-from services.runtime.triton_errors import FAILURES, StreamError, never_ran, sequence_lost, translate
+from services.runtime.triton_errors import FAILURES, never_ran, sequence_lost, translate
 from services.runtime.triton_samples import sample_inputs
+from services.runtime.triton_streams import Farewells, exchange, finish
 from services.runtime.triton_wire import Message, infer_request, mark_sequence
 
 IDLE = 60.0
 """Seconds after which a sequence is ended for its caller, as `max_sequence_idle_microseconds` of the server."""
 
-_FAREWELL = 5.0  # seconds for the last step and the END of a caller that has left
-_MAX_FAREWELLS = 64  # at once; beyond, the server finds the sequence idle
 _Key = tuple[str, int]
 
 
@@ -52,16 +50,17 @@ class Sequences:
 
     Args:
         stub: of the server.
+        farewells: does what is left to do for callers that leave.
         limit: open at once; beyond that a START is refused with Overloaded.
     """
 
-    def __init__(self, stub: Any, limit: int) -> None:
+    def __init__(self, stub: Any, farewells: Farewells, limit: int) -> None:
         self._stub = stub
+        self._farewells = farewells
         self._limit = limit
         self._open: dict[_Key, _Open] = {}  # the one used longest ago first
         self._count: Counter[str] = Counter()
         self._changed = asyncio.Event()
-        self._farewells: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
 
     def open_count(self, model: str) -> int:
@@ -89,7 +88,7 @@ class Sequences:
         sequence.step = None
         if step.end:
             self._remove(sequence)
-            self._say_farewell(sequence, end=False)
+            self._farewells.say(sequence.call, self._farewell(sequence, end=False))
         return response
 
     def leave(self, definition: ModelDefinition, number: int) -> None:
@@ -97,7 +96,7 @@ class Sequences:
         sequence = self._open.get((definition.id, number))
         if sequence is not None:
             self._remove(sequence)
-            self._say_farewell(sequence, end=True)
+            self._farewells.say(sequence.call, self._farewell(sequence, end=True))
 
     async def drained(self, model: str, seconds: float) -> bool:
         """Waits until a model has no open sequence here; False when some are left after `seconds`."""
@@ -108,14 +107,12 @@ class Sequences:
                     await self._changed.wait()
         return not self._count[model]
 
-    async def close(self) -> None:
-        """Ends what is open, within bounds."""
+    def close(self) -> None:
+        """Ends what is open, in the background."""
         for sequence in list(self._open.values()):
             self.leave(sequence.definition, sequence.key[1])
         if self._sweep is not None:
             self._sweep.cancel()
-        if self._farewells:
-            await asyncio.wait(self._farewells)
 
     def _take(self, definition: ModelDefinition, step: SequenceStep) -> _Open:
         key = (definition.id, step.id)
@@ -173,7 +170,7 @@ class Sequences:
         self._remove(sequence)
         lost = isinstance(error, Unavailable)
         if not lost:
-            self._say_farewell(sequence, end=True)
+            self._farewells.say(sequence.call, self._farewell(sequence, end=True))
         return sequence_lost(sequence.definition) if lost and not step.start else error
 
     def _remove(self, sequence: _Open) -> None:
@@ -181,26 +178,13 @@ class Sequences:
             self._count[sequence.definition.id] -= 1
             self._changed.set()
 
-    def _say_farewell(self, sequence: _Open, *, end: bool) -> None:
-        if len(self._farewells) >= _MAX_FAREWELLS:
-            if sequence.call is not None:
-                sequence.call.cancel()
-            return
-        task = asyncio.create_task(self._farewell(sequence, end=end))
-        self._farewells.add(task)
-        task.add_done_callback(self._farewells.discard)
-
     async def _farewell(self, sequence: _Open, *, end: bool) -> None:
-        with suppress(*FAILURES, TimeoutError):
-            async with asyncio.timeout(_FAREWELL):
-                if sequence.step is not None:
-                    await asyncio.gather(sequence.step, return_exceptions=True)
-                if end:
-                    await self._ask(sequence, _end_of(sequence))
-                if sequence.call is not None:
-                    await finish(sequence.call)
+        if sequence.step is not None:
+            await asyncio.gather(sequence.step, return_exceptions=True)
+        if end:
+            await self._ask(sequence, _end_of(sequence))
         if sequence.call is not None:
-            sequence.call.cancel()  # nothing where it is over
+            await finish(sequence.call)
 
 
 def _end_of(sequence: _Open) -> Message:
@@ -208,48 +192,3 @@ def _end_of(sequence: _Open) -> Message:
     request = infer_request(definition, sample_inputs(definition), definition.triton_name)
     mark_sequence(request, sequence.id, start=False, end=True)
     return request
-
-
-async def exchange(call: Any, request: Message) -> Message:
-    """One request and its response on a stream.
-
-    Errors come as messages, although the server would end a stream with a status if it were asked to
-    (`triton_grpc_error`): Triton 2.51 crashes when several streams end so.
-
-    Raises:
-        StreamError: this request failed.
-        AioRpcError: the stream is over, or was before.
-    """
-    await write(call, request)
-    return await read(call)
-
-
-async def write(call: Any, request: Message) -> None:
-    try:
-        await call.write(request)
-    except asyncio.InvalidStateError:
-        raise await _status(call) from None
-
-
-async def read(call: Any) -> Message:
-    answer = await call.read()
-    if answer is grpc.aio.EOF:
-        raise await _status(call)
-    if answer.error_message:
-        raise StreamError(answer.error_message)
-    return answer.infer_response
-
-
-async def finish(call: Any) -> None:
-    """Closes a stream as the protocol wants it: a cancel would reach whatever the server still does."""
-    with suppress(asyncio.InvalidStateError):
-        await call.done_writing()
-    await call.code()
-
-
-async def _status(call: Any) -> grpc.aio.AioRpcError:
-    code, details = await call.code(), await call.details()
-    if code is grpc.StatusCode.OK:  # the server ended the stream without a word
-        code = grpc.StatusCode.UNAVAILABLE
-    nothing = grpc.aio.Metadata()
-    return grpc.aio.AioRpcError(code, nothing, nothing, details=details)

@@ -7,11 +7,12 @@ expected each by itself, which costs no more than they are many.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from services.asr.engines.hotwords import Hotwords
-from services.asr.engines.pieces import Tokens
+from services.asr.engines.pieces import Spelled, Tokens
 from services.asr.events import BiasingReport, UnmatchedPhrase
 from services.asr.grammar import MAX_PHRASE_LENGTH, MAX_REPORTED, PhraseGrammar
 from services.asr.requests import MAX_PHRASE_LENGTH as MAX_BIASING_LENGTH
@@ -20,6 +21,10 @@ from services.asr.requests import Phrase
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _DEFAULT_BOOST = 2.0
 _GRAMMAR_BOOST = 1.0  # its phrases are many, and nobody named them for this moment
+# A token of a phrase takes about 0.3 KB.
+_MAX_TOKENS = 10_000  # of one session's phrases
+_MAX_GRAMMAR_TOKENS = 200_000
+_MAX_WORDS = 20  # told of a phrase
 
 _Words = tuple[tuple[int, ...], ...]
 
@@ -38,68 +43,88 @@ class Expected:
 
 def of_phrases(tokens: Tokens, phrases: Iterable[Phrase]) -> Expected:
     """Of a request's biasing phrases."""
-    found: list[tuple[_Words, float]] = []
-    unmatched: list[UnmatchedPhrase] = []
-    for phrase in phrases:
-        words = _spelled(tokens, phrase.text, phrase.text, MAX_BIASING_LENGTH)
-        if isinstance(words, UnmatchedPhrase):
-            unmatched.append(words)
-        else:
-            found.append((words, phrase.boost or _DEFAULT_BOOST))
-    return Expected(Hotwords(found) if found else None, len(found), tuple(unmatched))
+    speller = _Speller(tokens, MAX_BIASING_LENGTH, _MAX_TOKENS)
+    found = [
+        (words, phrase.boost or _DEFAULT_BOOST)
+        for phrase in phrases
+        if (words := speller.words(phrase.text, phrase.text)) is not None
+    ]
+    return Expected(Hotwords(found) if found else None, len(found), tuple(speller.unmatched))
 
 
 def of_grammar(tokens: Tokens, grammar: PhraseGrammar) -> Expected:
     """Of a session's grammar. Types of values bring nothing: only entries that are there can be expected."""
-    found: dict[_Words, None] = {}
-    unmatched: list[UnmatchedPhrase] = []
+    speller = _Speller(tokens, MAX_PHRASE_LENGTH, _MAX_GRAMMAR_TOKENS)
     names = {each.name for each in grammar.classes}
+    found: dict[_Words, None] = {}
     accepted = 0
     for text, _ in grammar.phrases:
-        pieces = _SLOT.split(text)
-        unknown = tuple(name for name in pieces[1::2] if name not in names)
-        parts: list[_Words] | UnmatchedPhrase
-        if any("{" in piece or "}" in piece for piece in pieces[::2]):
-            parts = UnmatchedPhrase(text, "MALFORMED_SLOT")
-        elif unknown:
-            parts = UnmatchedPhrase(text, "UNKNOWN_CLASS", unknown)
-        else:
-            parts = _parts(tokens, pieces[::2], text)
-        if isinstance(parts, UnmatchedPhrase):
-            unmatched.append(_short(parts))
-        else:
+        parts = _parts(speller, text, names)
+        if parts is not None:
             accepted += 1
             found.update(dict.fromkeys(parts))
     for text, _ in (entry for each in grammar.classes for entry in each.entries):
-        words = _spelled(tokens, text, text, MAX_PHRASE_LENGTH)
-        if isinstance(words, UnmatchedPhrase):
-            unmatched.append(_short(words))
-        else:
+        words = speller.words(text, text)
+        if words is not None:
             found[words] = None
     hotwords = Hotwords((words, _GRAMMAR_BOOST) for words in found) if found and accepted else None
-    return Expected(hotwords, accepted, tuple(unmatched[:MAX_REPORTED]))
+    return Expected(hotwords, accepted, tuple(speller.unmatched[:MAX_REPORTED]))
 
 
-def _parts(tokens: Tokens, pieces: Iterable[str], text: str) -> list[_Words] | UnmatchedPhrase:
-    """The words between the slots, each run by itself."""
+def _parts(speller: _Speller, text: str, classes: Collection[str]) -> list[_Words] | None:
+    """The words between the slots of a phrase, each run by itself; None if it is not in effect."""
+    pieces = _SLOT.split(text)
+    literal, slots = pieces[::2], pieces[1::2]
+    runs = [piece for piece in literal if piece.strip()]
+    unknown = [name for name in slots if name not in classes]
+    if any("{" in piece or "}" in piece for piece in literal):
+        speller.refuse(text, "MALFORMED_SLOT")
+    elif unknown:
+        speller.refuse(text, "UNKNOWN_CLASS", unknown)
+    elif not slots and not runs:
+        speller.refuse(text, "NO_WORDS")
+    else:
+        return _spelled(speller, runs, text)
+    return None
+
+
+def _spelled(speller: _Speller, runs: Iterable[str], text: str) -> list[_Words] | None:
     parts: list[_Words] = []
-    for piece in filter(str.strip, pieces):
-        words = _spelled(tokens, piece, text, MAX_PHRASE_LENGTH)
-        if isinstance(words, UnmatchedPhrase):
-            return words
+    for run in runs:
+        words = speller.words(run, text)
+        if words is None:
+            return None
         parts.append(words)
-    return parts if parts or "{" in text else UnmatchedPhrase(text, "NO_WORDS")
+    return parts
 
 
-def _spelled(tokens: Tokens, text: str, shown: str, longest: int) -> _Words | UnmatchedPhrase:
-    if len(text) > longest:
-        return UnmatchedPhrase(shown[:longest], "TOO_LONG")
-    spelled = tokens.spell(text)
-    if spelled.unknown:
-        return UnmatchedPhrase(shown, "OUT_OF_VOCABULARY", spelled.unknown)
-    return spelled.words or UnmatchedPhrase(shown, "NO_WORDS")
+class _Speller:
+    """Spells texts, notes which cannot be heard, and stops where their tokens become too many."""
 
+    def __init__(self, tokens: Tokens, longest: int, most: int) -> None:
+        self.unmatched: list[UnmatchedPhrase] = []
+        self._tokens = tokens
+        self._longest = longest
+        self._left = most
 
-def _short(unmatched: UnmatchedPhrase) -> UnmatchedPhrase:
-    words = tuple(word[:MAX_PHRASE_LENGTH] for word in unmatched.words[:20])
-    return UnmatchedPhrase(unmatched.text[:MAX_PHRASE_LENGTH], unmatched.reason, words)
+    def words(self, text: str, shown: str) -> _Words | None:
+        """The words of a text; None when it is not in effect, which is noted under what is `shown`."""
+        spelled = self._tokens.spell(text) if len(text) <= self._longest else Spelled(())
+        count = sum(map(len, spelled.words))
+        if len(text) > self._longest:
+            reason = "TOO_LONG"
+        elif spelled.unknown:
+            reason = "OUT_OF_VOCABULARY"
+        elif not count:
+            reason = "NO_WORDS"
+        elif count > self._left:
+            reason = "TOO_MANY"
+        else:
+            self._left -= count
+            return spelled.words
+        self.refuse(shown, reason, spelled.unknown)
+        return None
+
+    def refuse(self, text: str, reason: str, words: Iterable[str] = ()) -> None:
+        told = tuple(word[: self._longest] for word in islice(words, _MAX_WORDS))
+        self.unmatched.append(UnmatchedPhrase(text[: self._longest], reason, told))

@@ -31,7 +31,8 @@ from services.runtime.audio import Pcm
 from services.runtime.errors import FailedPrecondition, InvalidInput, Overloaded, Unavailable
 from services.runtime.inference import ModelClient
 
-_KEPT_GRAMMARS = 32
+_KEPT_STATES = 400_000  # of all grammars together, about 0.3 KB each; the latest stays whatever it is
+_LEAST_STATES = 1_000  # that a grammar counts as: of small ones 400 are kept
 _MAX_BUILDS = 8
 _INLINE_PHRASES = 50  # spelled on the event loop, about 20 us each; more go to a thread
 _COMPARED = 8  # guesses that share the probability of an utterance
@@ -115,7 +116,7 @@ class NeuralEngine:
         folder = "memory" if expected.hotwords else ""
         built = LanguageModel(key, folder, expected.accepted, expected.unmatched, time.monotonic() - began)
         self._grammars[key] = expected, replace(built, build_seconds=0.0)
-        if len(self._grammars) > _KEPT_GRAMMARS:
+        while len(self._grammars) > 1 and sum(map(_states, self._grammars.values())) > _KEPT_STATES:
             self._grammars.popitem(last=False)
         return built
 
@@ -242,7 +243,7 @@ def alternatives(guesses: Sequence[Hypothesis], tokens: Tokens, shape: StreamSha
                 return []
             continue
         share = math.exp(guess.score - guesses[0].score) / total
-        heard = tuple(_word(guess, text, places, shape) for text, places in said) if words else ()
+        heard = _timed(guess, said, shape) if words else ()
         found.append(
             Alternative(
                 " ".join(text for text, _ in said),
@@ -255,16 +256,30 @@ def alternatives(guesses: Sequence[Hypothesis], tokens: Tokens, shape: StreamSha
     return found
 
 
-def _word(guess: Hypothesis, text: str, places: Sequence[int], shape: StreamShape) -> Word:
-    """From the frame of its first token to the end of that of its last: a transducer does not tell more."""
-    start = guess.frames[places[0]] * shape.frame_seconds - shape.delay_seconds
-    end = (guess.frames[places[-1]] + 1) * shape.frame_seconds - shape.delay_seconds
-    confidence = _mean([guess.log_probs[place] for place in places])
-    return Word(text, round(max(0.0, start), 3), round(max(0.0, end), 3), round(confidence, 4))
+def _timed(guess: Hypothesis, said: Sequence[tuple[str, list[int]]], shape: StreamShape) -> tuple[Word, ...]:
+    """Words with their times: a model tells no more than at which frames it was sure of their tokens.
+
+    A word begins the model's delay before its first token, though not within the word before, and ends with the frame
+    of its last.
+    """
+    found: list[Word] = []
+    free = 0.0  # where the word before ends
+    for text, places in said:
+        first, last = (guess.frames[place] * shape.frame_seconds for place in (places[0], places[-1]))
+        start, end = min(first, max(free, first - shape.delay_seconds)), last + shape.frame_seconds
+        confidence = _mean([guess.log_probs[place] for place in places])
+        found.append(Word(text, round(start, 3), round(end, 3), round(confidence, 4)))
+        free = end
+    return tuple(found)
 
 
 def _mean(log_probs: Sequence[float]) -> float:
     return math.exp(sum(log_probs) / len(log_probs)) if log_probs else 0.0
+
+
+def _states(kept: tuple[Expected, LanguageModel]) -> int:
+    hotwords = kept[0].hotwords
+    return _LEAST_STATES + (hotwords.states if hotwords else 0)
 
 
 def _key(model: str, grammar: PhraseGrammar) -> str:

@@ -25,7 +25,7 @@ class StreamShape:
         window: frames of features that one step takes.
         shift: frames that it moves on; less than `window` where it looks ahead.
         frame_seconds: of one frame of its output.
-        delay_seconds: by which a token comes late, taken off the times of words.
+        delay_seconds: from the beginning of a word to its first token.
         tail: frames of silence that it needs to hear after the last sound.
     """
 

@@ -11,7 +11,7 @@ A bundle is a folder with `model.yaml` (`file: tokens.txt`, no tensors) and thes
     subsampling: frames of features per frame of the encoder's output
     chunk_frames: frames of features that the encoder takes at once
     symbols_per_frame: most tokens at one frame, 3 if not given
-    delay_ms: by which tokens come late, 0 if not given
+    delay_ms: from the beginning of a word to its first token, 0 if not given
     tail_ms: silence to hear after the last sound, 0 if not given
     least_budget: smallest share of its cost that an encoder with a dial is asked for, 0 if not given
     lowercase: true where tokens are upper case and text shall not be

@@ -71,6 +71,12 @@ def test_phrases_of_a_grammar_without_effect(text: str, reason: str) -> None:
     assert [each.reason for each in expected.unmatched] == [reason]
 
 
+def test_phrases_are_bounded_together() -> None:
+    expected = of_phrases(TOKENS, [Phrase("one two " * 12)] * 1_000)
+    assert expected.accepted == 10_000 // 24
+    assert {each.reason for each in expected.unmatched} == {"TOO_MANY"}
+
+
 def test_a_large_grammar_is_read_in_bounded_time() -> None:
     entries = tuple((f"one two {'call ' * (at % 7)}now", 1.0) for at in range(10_000))
     grammar = PhraseGrammar(tuple((f"call {{c{at % 5}}}", 1.0) for at in range(1_000)),

@@ -32,6 +32,7 @@ def test_a_config_survives() -> None:
         interim=True,
         endpointing=Endpointing(end_silence=0.7, client_only=True),
         phrases=(Phrase("tokyo", 2.5),),
+        compute_budget=0.5,
     )
     packed = messages.pack_config(config)
     assert packed[:1] == messages.CONFIG
@@ -50,7 +51,9 @@ def test_events_survive() -> None:
         SpeechActivity(True, 1.2, -20.5),
         Partial(0, 1, "what time", 1.0, 1.5, 0.5, 4),
         Endpoint(EndpointReason.NO_SPEECH, 0, None, None, 5.0),
-        Final(1, 2, (Alternative("a b", 0.5, (Word("a", 0.0, 0.1, 0.9),), -10.0, -3.0), Alternative("c")), 0.0, 1.0),
+        Final(
+            1, 2, (Alternative("a b", 0.5, (Word("a", 0.0, 0.1, 0.9),), -10.0, -3.0), Alternative("c")), 0.0, 1.0, 0.4
+        ),
         BiasingReport(1, (UnmatchedPhrase("xyzzy", "OUT_OF_VOCABULARY", ("xyzzy",)),)),
         SessionStats(1.0, 0.1),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -117,10 +118,15 @@ async def test_words_come_when_their_tones_do_and_in_order(tmp_path: Path) -> No
         assert 0.5 < word.confidence <= 1.0
 
 
-async def test_the_delay_of_a_model_is_taken_off(tmp_path: Path) -> None:
-    async with ears(tmp_path, TinyBundle(parameters={"delay_ms": 80})) as listener:
+@pytest.mark.parametrize(("delay_ms", "start"), [(0, 0.904), (80, 0.824), (2_000, 0.584)])
+async def test_words_begin_the_delay_before_their_token_but_not_within_the_word_before(
+    tmp_path: Path, delay_ms: int, start: float
+) -> None:
+    async with ears(tmp_path, TinyBundle(parameters={"delay_ms": delay_ms})) as listener:
         (final,) = finals(await listener.hear(words=True))
-    assert final.alternatives[0].words[1].start == pytest.approx(0.904 - 0.08)
+    words = final.alternatives[0].words
+    assert (words[1].start, words[1].end) == (pytest.approx(start), pytest.approx(0.944))
+    assert all(one.end <= other.start + 1e-6 for one, other in itertools.pairwise(words))
 
 
 async def test_partials_grow(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class Beam:
         self._model = model
         self._width = width
         self._hotwords = hotwords
+        self._most_earned = sum(each.most_earned for each in hotwords)
         self._frame = 0  # frames heard before the piece
         self._guesses = [_Guess(states=(ROOT,) * len(hotwords))]
 
@@ -110,7 +111,7 @@ class Beam:
         best = max(guess.total for guess in moved.values())
         for guess in guesses:
             row = guess.at(at)
-            for token in self._candidates(guess, row):
+            for token in self._candidates(guess, row, best - _SPREAD - guess.total):
                 score = guess.score + float(row[token])
                 earned, states = self._earned(guess.states, token)
                 if score + guess.bonus + earned >= best - _SPREAD:
@@ -126,9 +127,12 @@ class Beam:
                     _keep(found, extended)
         return self._pruned(found.values())
 
-    def _candidates(self, guess: _Guess, row: Floats) -> list[int]:
-        count = min(self._width + _EXTRA_TOKENS, len(row) - 1)
-        likely = np.argpartition(-row[1:], count - 1)[:count] + 1 if count else np.zeros(0, np.int64)
+    def _candidates(self, guess: _Guess, row: Floats, least: float) -> list[int]:
+        """Tokens that may be good enough; most frames have none."""
+        likely = np.flatnonzero(row[1:] >= least - self._most_earned) + 1
+        count = self._width + _EXTRA_TOKENS
+        if likely.size > count:
+            likely = likely[np.argpartition(-row[likely], count)[:count]]
         within = {
             token
             for hotwords, state in zip(self._hotwords, guess.states, strict=True)

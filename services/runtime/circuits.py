@@ -8,10 +8,13 @@ the server itself is gone, all circuits open. Only probes go to a model whose ci
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 from services.runtime.errors import AntiphonError
+
+logger = logging.getLogger(__name__)
 
 Probe = Callable[[str], Awaitable[None]]
 
@@ -46,7 +49,8 @@ class Circuits:
         """Keeps calls away until a probe works; `everywhere` for all models that were ever asked for."""
         for one in sorted(self._known | {model}) if everywhere else [model]:
             if one not in self._open:
-                self._open[one] = asyncio.create_task(self._mend(one))
+                task = self._open[one] = asyncio.create_task(self._mend(one))
+                task.add_done_callback(partial(self._mended, one))
                 self._changed(one, reason)
 
     def suspect(self, model: str) -> None:
@@ -73,6 +77,15 @@ class Circuits:
                 del self._open[model]
                 self._changed(model, "")
                 return
+
+    def _mended(self, model: str, task: asyncio.Task[None]) -> None:
+        """A probe that failed in a way of its own must not keep the circuit open for ever: the next call tells."""
+        if task.cancelled() or task.exception() is None:
+            return
+        logger.error("A probe of model %s failed with %s.", model, type(task.exception()).__name__)
+        if self._open.get(model) is task:
+            del self._open[model]
+            self._changed(model, "")
 
     async def _judge(self, model: str) -> None:
         if reason := await self._trouble(model):

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.runtime.errors import InvalidInput, Overloaded
+from services.runtime.errors import FailedPrecondition, InvalidInput, Overloaded
 from services.runtime.inference import ModelDefinition, SequenceStep, Tensor
 from services.runtime.sequences import IDLE
 
@@ -90,8 +90,8 @@ class Replays:
         self.drop(definition, sequence)
         if len(self._open) >= self._limits.sequences:
             raise Overloaded("Too many open sequences of stateful models.", retry_after=1.0)
-        most = min(self._limits.steps, int(definition.parameters.get("replay_steps", self._limits.steps)))
-        replay = self._open[definition.id, sequence.id] = Replay(home, max(0, most), self._clock())
+        most = min(self._limits.steps, steps_of(definition))
+        replay = self._open[definition.id, sequence.id] = Replay(home, most, self._clock())
         return replay
 
     def get(self, definition: ModelDefinition, sequence: SequenceStep) -> Replay:
@@ -143,3 +143,14 @@ class Replays:
                 break
             del self._open[key]
             self._size -= replay.size
+
+
+def steps_of(definition: ModelDefinition) -> int:
+    """How many steps its sequences are told again. Raises FailedPrecondition `MODEL_DEFINITION_INVALID`."""
+    steps = definition.parameters.get("replay_steps", STEPS)
+    if type(steps) is not int or steps < 0:
+        raise FailedPrecondition(
+            f"parameters.replay_steps of model {definition.id} is a whole number from 0 on.",
+            reason="MODEL_DEFINITION_INVALID",
+        )
+    return steps

@@ -28,7 +28,7 @@ from services.runtime.errors import (
     Unavailable,
 )
 from services.runtime.inference import ModelClient, ModelDefinition, SequenceStep, Tensor
-from services.runtime.replay import Replay, ReplayLimits, Replays
+from services.runtime.replay import Replay, ReplayLimits, Replays, steps_of
 
 logger = logging.getLogger(__name__)
 _meter = metrics.get_meter("antiphon")
@@ -41,6 +41,7 @@ PATIENCE = 2.0
 _PRIMARY, _FALLBACK = 0, 1
 _SERVER_AWAY = frozenset({"SERVER_UNREACHABLE", "SERVER_GONE"})  # other reasons are one model's own
 _STATE_GONE = frozenset({"SEQUENCE_LOST", "SEQUENCE_UNKNOWN"})
+_RELOADING = "MODEL_RELOADING"  # new sequences are refused for a moment, and open ones may end where they are
 _FAILURES = (Unavailable, FailedPrecondition, InvalidInput)
 
 Outputs = Mapping[str, Tensor]
@@ -90,6 +91,7 @@ class ResilientClient:
     async def load(self, model: str) -> ModelDefinition:
         """Makes it ready in both homes; with a fallback a server that is away for now is no hindrance."""
         definition = self.definition(model)
+        steps_of(definition)  # told now, not in the middle of an outage
         for home in self._homes[_FALLBACK:]:
             await home.load(model)
         try:
@@ -187,7 +189,7 @@ class ResilientClient:
         time: _Time,
     ) -> Outputs:
         """The step where its sequence is; if that has lost it, the whole sequence again wherever there is a home."""
-        if not replay.unsure:
+        if not replay.unsure and replay.home in self._usable(definition):
             try:
                 return await self._call(replay.home, definition, inputs, sequence, time)
             except _FAILURES as error:
@@ -262,6 +264,10 @@ class ResilientClient:
                     return
                 except TimeoutError:
                     raise Unavailable("The server of models did not answer in time.", reason="TIMEOUT") from None
+                except DeadlineExceeded:
+                    if home == _PRIMARY:
+                        self._circuits.suspect(definition.id)
+                    raise
                 yield outputs
 
     async def _waited(self, loading: Awaitable[T]) -> T:
@@ -278,9 +284,10 @@ class ResilientClient:
 
     def _go_on(self, home: int, definition: ModelDefinition, error: AntiphonError) -> None:
         """After a home failed a call: returns if another may be asked, else raises what the caller is to hear."""
-        if error.reason in _STATE_GONE:
+        if error.reason in _STATE_GONE or error.reason == _RELOADING:
             return
-        own_fault = isinstance(error, InvalidInput) or (isinstance(error, FailedPrecondition) and not self._patience)
+        alone = len(self._homes) == 1
+        own_fault = isinstance(error, InvalidInput) or (isinstance(error, FailedPrecondition) and alone)
         if home != _PRIMARY or own_fault:
             raise error
         self._failed(definition, error)

@@ -27,7 +27,10 @@ DOUBLE = ModelDefinition("test", "double", "1", Path(), "", "", (), _X, _Y)
 SHORT = ModelDefinition(
     "test", "short", "1", Path(), "", "", (), _X, _Y, SUM.states, None, None, parameters={"replay_steps": 2}
 )
-MODELS = {definition.id: definition for definition in (SUM, DOUBLE, SHORT)}
+ODD = ModelDefinition(
+    "test", "odd", "1", Path(), "", "", (), _X, _Y, SUM.states, None, None, parameters={"replay_steps": "many"}
+)
+MODELS = {definition.id: definition for definition in (SUM, DOUBLE, SHORT, ODD)}
 
 
 class SummingHome:
@@ -36,6 +39,7 @@ class SummingHome:
     Attributes:
         calls: (model, sequence or 0, value) of every call that ran, and "probe" with its model.
         trouble: raised instead of an answer, while it is set.
+        probe_breaks: probes fail with what is no error of the runtime.
         silent: calls and probes hang until their deadline.
         pieces: pieces of a stream after which `trouble` shows; None for never.
     """
@@ -47,6 +51,7 @@ class SummingHome:
         self.loads = 0
         self.trouble: AntiphonError | None = None
         self.silent = False
+        self.probe_breaks = False
         self.pieces: int | None = None
         self.closed = False
         self.sums: dict[tuple[str, int], float] = {}
@@ -66,6 +71,8 @@ class SummingHome:
 
     async def probe(self, model: str, *, deadline: float = 1.0) -> None:
         self.probes += 1
+        if self.probe_breaks:
+            raise ZeroDivisionError
         await self._work(deadline)
 
     async def infer(

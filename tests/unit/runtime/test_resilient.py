@@ -21,7 +21,7 @@ from services.runtime.errors import (
 from services.runtime.inference import SequenceStep
 from services.runtime.resilient import PATIENCE, ResilientClient
 from services.runtime.sequences import IDLE
-from tests.fakes.model_clients import DOUBLE, SHORT, SUM, SummingHome, full, gone, lost
+from tests.fakes.model_clients import DOUBLE, ODD, SHORT, SUM, SummingHome, full, gone, lost
 from tests.fakes.virtual_time import now, run
 
 pytestmark = pytest.mark.unit
@@ -179,6 +179,32 @@ def test_silent_server_costs_each_call_its_patience_once() -> None:
         for _ in range(5):
             assert await double(client, 1, deadline=0.5) == 2
         assert now() - began < 0.1
+
+    play(scenario)
+
+
+def test_of_many_open_sequences_only_one_waits_for_a_silent_server() -> None:
+    async def scenario(client: ResilientClient, server: SummingHome, replica: SummingHome) -> None:
+        for number in range(1, 9):
+            await say(client, number, number, start=True)
+        server.silent = True
+        assert await say(client, 1, 1) == 2
+        began = now()
+        assert [await say(client, 1, number) for number in range(2, 9)] == list(range(3, 10))
+        assert now() - began < 0.1
+
+    play(scenario)
+
+
+def test_reload_lets_open_sequences_end_where_they_are() -> None:
+    async def scenario(client: ResilientClient, server: SummingHome, replica: SummingHome) -> None:
+        await say(client, 1, start=True)
+        server.trouble = Unavailable("It is being loaded anew.", reason="MODEL_RELOADING", retry_after=1.0)
+        assert await say(client, 5, 2, start=True) == 5
+        server.trouble = None
+        assert await say(client, 2, end=True) == 3
+        assert [(number, value) for _, number, value in server.calls] == [(1, 1), (1, 2)]
+        assert server.probes == 0
 
     play(scenario)
 
@@ -382,3 +408,24 @@ def test_each_change_of_home_is_logged_once_without_content(caplog: pytest.LogCa
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert "SERVER_UNREACHABLE" in caplog.text
     assert "12345" not in caplog.text
+
+
+def test_probe_that_breaks_does_not_keep_the_server_away_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(client: ResilientClient, server: SummingHome, replica: SummingHome) -> None:
+        server.trouble, server.probe_breaks = gone(), True
+        assert await double(client, 1) == 2
+        server.trouble = None
+        await asyncio.sleep(WITHIN)
+        assert await double(client, 2) == 4
+        assert server.calls == [(DOUBLE.id, 0, 2)]
+
+    play(scenario)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_definition_that_names_no_number_of_steps_does_not_load() -> None:
+    async def scenario(client: ResilientClient, server: SummingHome, replica: SummingHome) -> None:
+        assert (await refused(client.load(ODD.id))).reason == "MODEL_DEFINITION_INVALID"
+        assert (await refused(say(client, 1, start=True, model=ODD.id))).reason == "MODEL_DEFINITION_INVALID"
+
+    play(scenario)

@@ -132,6 +132,7 @@ class TritonServer:
         self._watchdog: Watchdog | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._last_lines: list[str] = []
+        self._started: tuple[float, float] = (0.0, 0.0)  # from and to, by the clock that files are dated with
 
     @property
     def address(self) -> str:
@@ -180,8 +181,11 @@ class TritonServer:
         try:
             self._watchdog = Watchdog(self._folder)
             self._environment.lay_out(self._folder / "backends")
+            began = time.time()
+            self._started = (began, began + timeout_s)
             self._process = self._launch(self._folder)
             self._await_models(time.monotonic() + timeout_s)
+            self._started = (began, time.time())
         except OSError as error:
             self.kill()
             raise Unavailable(f"Triton did not start: {error.strerror}", reason="TRITON_START_FAILED") from error
@@ -211,6 +215,7 @@ class TritonServer:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+            _remove_environments(*self._started)
         _remove_regions(self._regions)
 
     def index(self) -> dict[str, str]:
@@ -362,6 +367,17 @@ def _home(config: Path) -> Path:
             if key.strip() == "home":
                 return Path(value.strip())
     return Path("/usr/bin")
+
+
+def _remove_environments(earliest: float, latest: float) -> None:
+    """The python backend makes an empty folder at its start, for packed environments, and removes it unless killed.
+
+    Its name says not whose it is; so only what was made while our server started is taken, and only if it is empty.
+    """
+    for folder in Path("/tmp").glob("python_env_*"):  # noqa: S108 - the backend's own fixed place
+        with suppress(OSError):
+            if earliest <= folder.stat().st_ctime <= latest:
+                folder.rmdir()
 
 
 def _remove_regions(prefix: str) -> None:

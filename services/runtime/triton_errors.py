@@ -28,6 +28,8 @@ _OWN = re.compile(r"(?:\[request id: [^\]]*\] )?([A-Z]+(?:_[A-Z]+)+):")
 _OWN_INPUT = frozenset({"TENSOR_MISMATCH", "TENSOR_NOT_FINITE"})
 
 _NEVER_SENT = ("failed to connect", "connections to all backends failing", "dns resolution failed")
+# What gRPC itself says, with other codes than UNAVAILABLE, of a connection that broke under a call.
+_BROKEN = ("internal error from core", "received rst_stream", "stream removed", "goaway")
 _SEQUENCE_UNKNOWN = ("must specify the start flag", "sequence_unknown:")
 _NOT_READY = ("has no available versions", "is not ready", "not yet ready", "is not available", "being loaded")
 # The code that comes with a text in a unary call, for the texts of streams: the first that fits.
@@ -127,6 +129,8 @@ def _not_found(text: str, definition: ModelDefinition) -> AntiphonError:
 
 
 def _refused(code: grpc.StatusCode, text: str, definition: ModelDefinition) -> AntiphonError:
+    if any(mark in text for mark in _BROKEN):
+        return _gone("The Triton server went away during a call.", "SERVER_GONE")
     if code is grpc.StatusCode.INTERNAL and "stub process" in text:
         return _gone(f"The process of model {definition.id} on the Triton server is dead.", "MODEL_UNHEALTHY")
     if code is grpc.StatusCode.INVALID_ARGUMENT:

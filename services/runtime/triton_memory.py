@@ -53,6 +53,7 @@ class SharedInputs:
         self._stub = stub
         self._free: list[Region] = []
         self._made = 0
+        self._making: set[asyncio.Task[Region | None]] = set()
         self._usable = True
 
     @property
@@ -69,11 +70,14 @@ class SharedInputs:
             return self._free.pop()
         if self._made >= _REGIONS:
             return None
-        self._made += 1
-        region = await self._make()
-        if region is None:
-            self._made -= 1
-        return region
+        making = asyncio.create_task(self._make())
+        self._making.add(making)
+        making.add_done_callback(self._making.discard)
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:  # the caller has left; the region is for another
+            making.add_done_callback(self._keep)
+            raise
 
     def give_back(self, region: Region, *, tainted: bool) -> None:
         """Tainted: the call was given up. A late reader sees the next call's tensors, and nobody reads its answer."""
@@ -90,6 +94,8 @@ class SharedInputs:
     async def close(self) -> None:
         """Takes the regions back. One that a running call might still read stays with the server until it ends."""
         self._usable = False
+        if self._making:
+            await asyncio.wait(self._making)
         for region in self._free:
             if not region.tainted:
                 await self._unregister(region)
@@ -99,31 +105,35 @@ class SharedInputs:
     async def _make(self) -> Region | None:
         name = f"antiphon-{secrets.token_hex(12)}"
         path = _FOLDER / name
+        self._made += 1
+        memory: mmap.mmap | None = None
         try:
             memory = await asyncio.to_thread(_mapped, path)
+            await self._register(name)
+            return Region(name, memory)
         except OSError as error:
             self._give_up(type(error).__name__)
-            return None
-        try:
-            await self._stub.SystemSharedMemoryRegister(
-                message(
-                    "SystemSharedMemoryRegisterRequest", name=name, key=f"/{name}", offset=0, byte_size=_REGION_BYTES
-                ),
-                timeout=_PATIENCE,
-            )
         except grpc.aio.AioRpcError as error:
-            memory.close()
             if error.code() is not grpc.StatusCode.UNAVAILABLE:  # says nothing about memory: the call itself will tell
                 self._give_up(error.code().name)
-            return None
-        except asyncio.CancelledError:
-            memory.close()
-            self._made -= 1
-            raise
         finally:
             # The server has mapped it: without a name nothing is left behind, however this process ends.
             path.unlink(missing_ok=True)
-        return Region(name, memory)
+        self._made -= 1
+        if memory is not None:
+            memory.close()
+        return None
+
+    async def _register(self, name: str) -> None:
+        await self._stub.SystemSharedMemoryRegister(
+            message("SystemSharedMemoryRegisterRequest", name=name, key=f"/{name}", offset=0, byte_size=_REGION_BYTES),
+            timeout=_PATIENCE,
+        )
+
+    def _keep(self, making: asyncio.Task[Region | None]) -> None:
+        region = None if making.cancelled() or making.exception() is not None else making.result()
+        if region is not None:
+            self._free.append(region)
 
     def _give_up(self, why: str) -> None:
         self._usable = False

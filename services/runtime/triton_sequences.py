@@ -52,12 +52,14 @@ class Sequences:
         stub: of the server.
         farewells: does what is left to do for callers that leave.
         limit: open at once; beyond that a START is refused with Overloaded.
+        idle: seconds after which a sequence that nobody uses is ended.
     """
 
-    def __init__(self, stub: Any, farewells: Farewells, limit: int) -> None:
+    def __init__(self, stub: Any, farewells: Farewells, limit: int, idle: float = IDLE) -> None:
         self._stub = stub
         self._farewells = farewells
         self._limit = limit
+        self._idle = idle
         self._open: dict[_Key, _Open] = {}  # the one used longest ago first
         self._count: Counter[str] = Counter()
         self._changed = asyncio.Event()
@@ -131,25 +133,25 @@ class Sequences:
     def _begin(self, definition: ModelDefinition, step: SequenceStep) -> _Open:
         if not step.start:
             raise InvalidInput(
-                f"Sequence {step.id} of model {definition.id} was not started, ended, or idle for {IDLE:.0f} s.",
+                f"Sequence {step.id} of model {definition.id} was not started, ended, or idle for {self._idle:.0f} s.",
                 reason="SEQUENCE_UNKNOWN",
             )
         if len(self._open) >= self._limit:
             raise Overloaded("Too many open sequences of stateful models.", reason="SEQUENCES_FULL", retry_after=1.0)
         if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(IDLE, self._leave_idle)
+            self._sweep = asyncio.get_running_loop().call_later(self._idle, self._leave_idle)
         self._count[definition.id] += 1
         return _Open(definition, (definition.id, step.id))
 
     def _leave_idle(self) -> None:
         now = time.monotonic()
         for sequence in list(self._open.values()):
-            if sequence.used + IDLE > now:
+            if sequence.used + self._idle > now:
                 break
             if sequence.step is None:
                 self.leave(sequence.definition, sequence.key[1])
         oldest = next(iter(self._open.values()), None)
-        wait = max(1.0, oldest.used + IDLE - now) if oldest is not None else 0.0
+        wait = max(self._idle / 10, oldest.used + self._idle - now) if oldest is not None else 0.0
         self._sweep = asyncio.get_running_loop().call_later(wait, self._leave_idle) if oldest is not None else None
 
     async def _ask(self, sequence: _Open, request: Message) -> Message:

@@ -1,9 +1,9 @@
 """Bidirectional streams to a Triton server: a request and its answer, an orderly end, and leaving one that still runs.
 
 `triton_sequences.py` and `triton.py` use it. No stream is cancelled while the server may be answering on it: twelve
-callers that cancelled streams crashed Triton 2.51 in four of eight runs of eight seconds, and in none of three where they
-read them to the end instead. For the same reason errors come as messages, although the server would end a stream with
-a status if it were asked to (`triton_grpc_error`): streams that ended so crashed it in four of five runs, else in none.
+callers that cancelled streams crashed Triton 2.51 in four of eight runs of eight seconds, and in none of three where
+they read them to the end instead. For the same reason errors come as messages, although the server would end a stream
+with a status if it were asked to (`triton_grpc_error`): streams that ended so crashed it in four of five runs.
 """
 
 from __future__ import annotations
@@ -26,24 +26,31 @@ LINGER = 5.0
 class Farewells:
     """What is done behind the backs of callers that have left: bounded in number and time."""
 
-    def __init__(self, limit: int = 64) -> None:
+    def __init__(self, limit: int = 64, linger: float = LINGER) -> None:
         self._limit = limit
+        self._linger = linger
         self._tasks: set[asyncio.Task[None]] = set()
 
     def say(self, call: Any, work: Coroutine[Any, Any, None]) -> None:
-        """Runs `work` for at most LINGER seconds, then ends `call`; only that where too many are at it."""
+        """Runs `work` for at most `linger` seconds, then ends `call`; only that where too many are at it."""
         if len(self._tasks) >= self._limit:
             work.close()
             _end(call)
             return
-        task = asyncio.create_task(_bounded(call, work))
+        task = asyncio.create_task(self._bounded(call, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Waits for all of them; no longer than LINGER."""
+        """Waits for all of them; no longer than `linger`."""
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _bounded(self, call: Any, work: Coroutine[Any, Any, None]) -> None:
+        with suppress(*FAILURES, TimeoutError):
+            async with asyncio.timeout(self._linger):
+                await work
+        _end(call)
 
 
 class Run:
@@ -125,13 +132,6 @@ async def finish(call: Any) -> None:
     with suppress(asyncio.InvalidStateError):
         await call.done_writing()
     await call.code()
-
-
-async def _bounded(call: Any, work: Coroutine[Any, Any, None]) -> None:
-    with suppress(*FAILURES, TimeoutError):
-        async with asyncio.timeout(LINGER):
-            await work
-    _end(call)
 
 
 def _end(call: Any) -> None:

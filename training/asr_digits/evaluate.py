@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import t as student
 
 from training.asr_digits.augment import noisy, surroundings
-from training.asr_digits.data import SPEAKERS, Utterance, data_folder, features_of, held_out_strings
+from training.asr_digits.data import RATE_HZ, SPEAKERS, Utterance, data_folder, features_of, held_out_strings
 from training.asr_digits.decoding import greedy
+from training.asr_digits.kept import MODELS, load
 from training.asr_digits.networks import Transducer
 from training.asr_digits.pool import BUILD, batch_of
 from training.asr_digits.scoring import Score, relative_change, scored
@@ -29,8 +31,6 @@ _BATCH = 64
 
 
 def main() -> None:
-    from training.asr_digits.train import MODELS, load  # it calls `report`
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="<network>-<speaker>")
     parser.add_argument("--table", action="store_true")
@@ -46,32 +46,35 @@ def report(model: Transducer, speaker: str, path: Path) -> None:
     """Prints and writes the errors of both conditions."""
     scores: dict[str, Any] = {}
     for condition in CONDITIONS:
-        features, labels = measured_set(speaker, condition)
-        score = scored(labels, recognised(model, features))
-        scores[condition] = {"errors": score.errors, "words": score.words}
-        print(f"{path.stem} {condition}: WER {score}", flush=True)
+        features, labels, ends = measured_set(speaker, condition)
+        heard = recognised(model, features)
+        score = scored(labels, [[token for token, _ in one] for one in heard])
+        late = np.array(delays(labels, ends, heard))
+        median, most = (float(one) for one in np.percentile(late, [50, 95])) if late.size else (0.0, 0.0)
+        scores[condition] = {"errors": score.errors, "words": score.words, "late_ms": [median, most]}
+        print(f"{path.stem} {condition}: WER {score}; late by {median:.0f} ms, p95 {most:.0f} ms", flush=True)
     path.write_text(json.dumps(scores) + "\n", encoding="utf-8")
 
 
-def measured_set(speaker: str, condition: str) -> tuple[list[Any], list[tuple[int, ...]]]:
-    """Features and token ids; kept in build, because they are always the same."""
+def measured_set(speaker: str, condition: str) -> tuple[list[Any], list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Features, token ids and where each digit ends, in samples; kept in build, because they are always the same."""
     kept = BUILD / "sets" / f"{speaker}-{condition}.npz"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         strings = test_strings(speaker, condition)
         frames = [features_of(one.wave) for one in strings]
-        tokens = [one.tokens for one in strings]
         np.savez(
             kept,
             frames=np.concatenate(frames),
             lengths=[len(one) for one in frames],
-            tokens=np.concatenate(tokens),
-            counts=[len(one) for one in tokens],
+            tokens=np.concatenate([one.tokens for one in strings]),
+            ends=np.concatenate([[end for _, end in one.spans] for one in strings]),
+            counts=[len(one.tokens) for one in strings],
         )
     with np.load(kept) as saved:
         features = np.split(saved["frames"], np.cumsum(saved["lengths"])[:-1])
-        labels = np.split(saved["tokens"], np.cumsum(saved["counts"])[:-1])
-        return features, [tuple(int(token) for token in one) for one in labels]
+        tokens, ends = (np.split(saved[key], np.cumsum(saved["counts"])[:-1]) for key in ("tokens", "ends"))
+        return features, [tuple(one.tolist()) for one in tokens], [tuple(one.tolist()) for one in ends]
 
 
 def test_strings(speaker: str, condition: str) -> Sequence[Utterance]:
@@ -84,17 +87,29 @@ def test_strings(speaker: str, condition: str) -> Sequence[Utterance]:
 
 
 @torch.inference_mode()
-def recognised(model: Transducer, features: Sequence[Any]) -> list[list[int]]:
-    """Token ids by greedy search."""
-    heard: list[list[int]] = [[] for _ in features]
+def recognised(model: Transducer, features: Sequence[Any]) -> list[list[tuple[int, int]]]:
+    """Token ids by greedy search, each with the encoded frame in which it came out."""
+    heard: list[list[tuple[int, int]]] = [[] for _ in features]
     order = sorted(range(len(features)), key=lambda at: len(features[at]))
     for start in range(0, len(order), _BATCH):
         chosen = order[start : start + _BATCH]
         batch = batch_of([features[at] for at in chosen], [(1,)] * len(chosen))
         encoded, *_ = model.encoder(batch.features, *model.encoder.begin(len(chosen)))
         for at, labels in zip(chosen, greedy(model, encoded, batch.frames), strict=True):
-            heard[at] = [token for token, _ in labels]
+            heard[at] = labels
     return heard
+
+
+def delays(
+    said: Sequence[Sequence[int]], ends: Sequence[Sequence[int]], heard: Sequence[Sequence[tuple[int, int]]]
+) -> list[float]:
+    """Milliseconds from the end of each digit to the end of the frame it came out in; of strings without an error."""
+    return [
+        40.0 * (frame + 1) - 1_000 * end / RATE_HZ
+        for tokens, last, one in zip(said, ends, heard, strict=True)
+        if list(tokens) == [token for token, _ in one]
+        for end, (_, frame) in zip(last, one, strict=True)
+    ]
 
 
 def table(folder: Path) -> None:
@@ -122,9 +137,7 @@ def together(scores: Sequence[Score]) -> Score:
 def over_speakers(scores: Sequence[Score]) -> str:
     """Mean of the speakers' rates with its 95 % interval by Student's t: what another unseen voice may expect."""
     rates = np.array([score.rate for score in scores])
-    from scipy.stats import t
-
-    half = t.ppf(0.975, len(rates) - 1) * rates.std(ddof=1) / np.sqrt(len(rates))
+    half = student.ppf(0.975, len(rates) - 1) * rates.std(ddof=1) / np.sqrt(len(rates))
     return f"mean over speakers {rates.mean():.2%} ± {half:.2%}"
 
 

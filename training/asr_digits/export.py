@@ -24,8 +24,8 @@ import yaml
 from torch import Tensor, nn
 
 from training.asr_digits.data import FEATURES, SYMBOLS
+from training.asr_digits.kept import MODELS, load
 from training.asr_digits.networks import ENCODED, HIDDEN, MEL_BINS, PREDICTED, SUBSAMPLING, Transducer
-from training.asr_digits.train import MODELS, load
 
 NAME = "digits-conv"
 OPSET = 17

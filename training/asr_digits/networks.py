@@ -83,13 +83,12 @@ class Encoder(nn.Module):
 
 
 class LstmStack(nn.Module):
-    """LSTMs with layer normalisation and dropout between them, and a projection to the encoding."""
+    """LSTMs with layer normalisation between them, and a projection to the encoding."""
 
-    def __init__(self, inputs: int, hidden: int, layers: int, dropout: float) -> None:
+    def __init__(self, inputs: int, hidden: int, layers: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(CarriedLstm(inputs if not at else hidden, hidden) for at in range(layers))
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers))
-        self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(hidden, ENCODED)
         self.shapes = tuple(
             StateShape(f"{part}_{at}", (hidden,)) for at in range(layers) for part in ("lstm_hidden", "lstm_cell")
@@ -100,20 +99,20 @@ class LstmStack(nn.Module):
         for at, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x, hidden, cell = layer(x, states[2 * at], states[2 * at + 1])
             after += [hidden, cell]
-            x = self.dropout(norm(x))
+            x = norm(x)
         return self.project(x), after
 
 
 class LstmEncoder(Encoder):
     """The baseline: four frames side by side into a stack of LSTMs."""
 
-    def __init__(self, hidden: int = 156, layers: int = 2, dropout: float = 0.2) -> None:
+    def __init__(self, hidden: int = 156, layers: int = 2, dropout: float = 0.1) -> None:
         super().__init__()
         self.front = Front()
         self.enter = nn.Sequential(
             nn.Linear(SUBSAMPLING * MEL_BINS, hidden), nn.LayerNorm(hidden), nn.ReLU(), nn.Dropout(dropout)
         )
-        self.stack = LstmStack(hidden, hidden, layers, dropout)
+        self.stack = LstmStack(hidden, hidden, layers)
         self.shapes = (*Front.shapes, *self.stack.shapes)
 
     def forward(self, features: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
@@ -141,7 +140,7 @@ class CausalConv2d(nn.Module):
 class LocalCnn(nn.Module):
     """Three convolutions: subsamples time by four and frequency by four, and looks at the result once more."""
 
-    def __init__(self, channels: int, outputs: int, dropout: float) -> None:
+    def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
         bands = (MEL_BINS, MEL_BINS // 2, MEL_BINS // 4)
         self.first = CausalConv2d(1, channels // 2, 2)
@@ -149,7 +148,6 @@ class LocalCnn(nn.Module):
         self.third = CausalConv2d(channels, channels, 1)
         self.project = nn.Linear(channels * bands[2], outputs)
         self.norm = nn.LayerNorm(outputs)
-        self.dropout = nn.Dropout(dropout)
         self.shapes = (
             StateShape("local_0", (1, 1, bands[0])),
             StateShape("local_1", (channels // 2, 1, bands[1])),
@@ -162,7 +160,7 @@ class LocalCnn(nn.Module):
         x, second = self.second(x, states[1])
         y, third = self.third(x, states[2])
         flat = (x + y).transpose(1, 2).flatten(2)
-        return self.dropout(torch.relu(self.norm(self.project(flat)))), [first, second, third]
+        return torch.relu(self.norm(self.project(flat))), [first, second, third]
 
 
 class GlobalBlock(nn.Module):
@@ -206,14 +204,14 @@ class ConvEncoder(Encoder):
         dilations: Sequence[int] = (1, 2, 4, 8),
         hidden: int = 128,
         layers: int = 2,
-        dropout: float = 0.2,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.front = Front()
-        self.local = LocalCnn(channels, width, dropout)
+        self.local = LocalCnn(channels, width)
         self.blocks = nn.ModuleList(GlobalBlock(width, dilation, at) for at, dilation in enumerate(dilations))
         self.merge = nn.Sequential(nn.Linear(2 * width, hidden), nn.LayerNorm(hidden), nn.ReLU(), nn.Dropout(dropout))
-        self.stack = LstmStack(hidden, hidden, layers, dropout)
+        self.stack = LstmStack(hidden, hidden, layers)
         wide = [shape for block in self.blocks for shape in block.shapes]
         self.shapes = (*Front.shapes, *self.local.shapes, *wide, *self.stack.shapes)
 
@@ -268,10 +266,19 @@ class Transducer(nn.Module):
         self.joiner = Joiner(vocabulary)
 
     def logits(self, encoded: Tensor, labels: Tensor) -> Tensor:
-        """[B, T, 128] and labels [B, U] -> [B, T, U + 1, V], what the loss takes."""
+        """[B, T, 128] and labels [B, U] -> [B, T, U + 1, V], what the loss takes.
+
+        In training half of the utterances forget all labels but the last: left to itself, so small a predictor learns
+        how many digits are usual and leaves out those that come after.
+        """
         started = nn.functional.pad(labels, (1, 0))
         zero = encoded.new_zeros(len(labels), HIDDEN)
         predicted, _, _ = self.predictor(started, zero, zero)
+        if self.training:
+            none = encoded.new_zeros(started.numel(), HIDDEN)
+            last, _, _ = self.predictor(started.reshape(-1, 1), none, none)
+            forgets = torch.rand(len(labels), 1, 1) < 0.5
+            predicted = torch.where(forgets, last.reshape(predicted.shape), predicted)
         return self.joiner(encoded[:, :, None], predicted[:, None])
 
 

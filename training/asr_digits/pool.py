@@ -142,8 +142,8 @@ class Pool:
         groups = np.array_split(taken[np.argsort(order)], max(len(taken) // size, 1))
         for at in rng.permutation(len(groups)):
             chosen = groups[at]
-            columns = ([column[one] for one in chosen] for column in (self._frames, self._labels, self._said))
-            yield batch_of(*columns, rng)
+            frames, said = ([column[one] for one in chosen] for column in (self._frames, self._said))
+            yield batch_of(frames, [self._labels[one] for one in chosen], said, rng)
 
 
 def batch_of(

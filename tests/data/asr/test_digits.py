@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.asr_digits.data import SPEAKERS, joined, recordings, held_out_strings
+from training.asr_digits.data import SPEAKERS, Recording, held_out_strings, recordings, string_of
 from training.asr_digits.scoring import distance, scored
 
 pytestmark = pytest.mark.data
@@ -33,14 +33,16 @@ def test_five_speakers_said_each_digit_fifty_times(data: Path) -> None:
 
 
 def test_gaps_are_silent_and_cross_fades_overlap() -> None:
-    ones = np.ones(100, np.float32)
-    apart = joined([ones, ones], [50], lead=10, tail=20)
-    assert apart.size == 10 + 100 + 50 + 100 + 20
-    assert not apart[:10].any()
-    assert not apart[110:160].any()
-    together = joined([ones, ones], [-40], lead=0, tail=0)
-    assert together.size == 160
-    assert np.allclose(together, 1, atol=0.03)  # two linear ramps add up to one
+    ones = [Recording(digit=1, wave=np.full(400, 0.5, np.float32))] * 2
+    apart = string_of(ones, [200], lead=100, tail=80)
+    assert apart.digits == (1, 1)
+    assert apart.tokens == (2, 2)
+    assert apart.wave.size == 2 * (100 + 400 + 200 + 400 + 80)
+    assert apart.spans == ((200, 1000), (1400, 2200))
+    assert np.abs(apart.wave[1100:1300]).max() < 0.02  # the resampler rings where the digits begin and end
+    together = string_of(ones, [-160], lead=0, tail=0)
+    assert together.wave.size == 2 * 640
+    assert np.allclose(together.wave[400:-400], 0.5, atol=0.03)  # two linear ramps add up to one
 
 
 def test_errors_are_substitutions_insertions_and_deletions() -> None:

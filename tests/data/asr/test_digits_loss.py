@@ -64,7 +64,7 @@ def test_fast_emit_changes_the_gradient_alone() -> None:
 def test_an_encoder_in_pieces_is_the_encoder(network: str) -> None:
     import torch
 
-    from training.asr_digits.train import NETWORKS
+    from training.asr_digits.kept import NETWORKS
 
     torch.manual_seed(0)
     encoder = NETWORKS[network]().eval()

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import grpc.aio
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ from services.runtime.model_store import ModelStore
 from services.runtime.triton import TritonClient
 from services.runtime.triton_repository import write_repository
 from services.runtime.triton_server import TritonServer
+from services.runtime.triton_wire import infer_request, stub
 from tests.fixtures.triton import server
 from tests.fixtures.triton_models import toy_store
 
@@ -130,6 +132,42 @@ async def test_a_stream_with_a_failing_piece_says_so(client: TritonClient) -> No
     with pytest.raises(AntiphonError) as caught:
         [piece async for piece in client.stream("toy/sum@1", {"x": x})]
     assert caught.value.reason == "MODEL_FAILED"
+
+
+async def test_streams_at_once_take_turns(client: TritonClient) -> None:
+    """A long one must not keep a short one waiting until it has ended."""
+    ended: list[str] = []
+
+    async def stream(name: str, length: int) -> None:
+        pieces = [piece async for piece in client.stream("toy/sum@1", {"x": np.ones((1, length, 2), np.float32)})]
+        assert float(pieces[-1]["y"][0, -1, 0]) == length
+        ended.append(name)
+
+    await asyncio.gather(stream("long", 2000), stream("short", 12))
+    assert ended == ["short", "long"]
+
+
+async def test_a_stream_of_a_model_that_is_not_loaded_fails_at_once(store: ModelStore, triton_repository: Path) -> None:
+    definition = store.get("toy/sum@1")
+    request = infer_request(definition, {"x": np.ones((1, 8, 2), np.float32)}, "toy.sum@1.stream")
+    with TritonServer(triton_repository, models=["toy.sum@1.stream"], config_name="cpu") as running:
+        async with grpc.aio.insecure_channel(running.address) as channel:
+            call = stub(channel).ModelStreamInfer(timeout=20)
+            await call.write(request)
+            await call.done_writing()
+            answers = [answer async for answer in call]
+    (answer,) = answers
+    assert "toy.sum@1" in answer.error_message
+
+
+async def test_calls_do_not_sleep_between_two_runs(client: TritonClient) -> None:
+    """A queue policy would have Triton's batcher miss wake-ups: every thirtieth call then took half a second."""
+    took = []
+    for _ in range(200):
+        began = time.monotonic()
+        await client.infer("toy/double@1", {"x": np.ones((1, 3), np.float32)})
+        took.append(time.monotonic() - began)
+    assert len([seconds for seconds in took if seconds > 0.4]) <= 1
 
 
 async def test_numbers_that_are_none_are_refused_before_they_are_sent(client: TritonClient) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ import triton_python_backend_utils as pb_utils
 Tensor = npt.NDArray[Any]
 
 _START, _END = pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_START, pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_END
+MAX_STREAMS = 256
 _LAST = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+
+
+class Refused(Exception):
+    """A request that gets an error instead of an answer."""
+
+    def __init__(self, code: str, message: str, status: int) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status = status
 
 
 class TritonPythonModel:
@@ -36,41 +46,51 @@ class TritonPythonModel:
         self._axis: int = definition["streaming"]["axis"]
         self._size: int = definition["streaming"]["size"]
         self._stateful = bool(definition["states"])
+        self._open = 0
 
     async def execute(self, requests: Sequence[Any]) -> None:
-        """Runs the requests of one batch; each answers through its own sender."""
+        """Runs the requests of one batch; each answers through its own sender, and its last response is marked."""
         for request in requests:
-            await self._run(request, request.get_response_sender())
+            sender = request.get_response_sender()
+            self._open += 1
+            try:
+                if self._open > MAX_STREAMS:
+                    raise Refused("SEQUENCES_FULL", f"{MAX_STREAMS} streams are open", pb_utils.TritonError.UNAVAILABLE)
+                await self._run(request, sender)
+            except Refused as error:
+                sender.send(_failed(str(error), error.status), _LAST)
+            # Whatever else: a caller that is never told of the end would wait for it.
+            except Exception as error:  # noqa: BLE001
+                sender.send(_failed(f"MODEL_FAILED: {type(error).__name__}", pb_utils.TritonError.INTERNAL), _LAST)
+            finally:
+                self._open -= 1
 
     async def _run(self, request: Any, sender: Any) -> None:
         sequence = secrets.randbits(62) + 1  # apart from those of clients, which take theirs at random too
         flags = _START
-        try:
-            for piece, last in self._pieces(request):
-                if sender.is_cancelled():
-                    await self._leave(sequence, piece, flags)
-                    break
-                answer = await self._call(sequence, piece, flags | (_END if last else 0))
-                if answer.has_error():
-                    sender.send(pb_utils.InferenceResponse([], answer.error()), _LAST)
-                    return
-                outputs = [pb_utils.get_output_tensor_by_name(answer, name) for name in self._outputs]
-                sender.send(pb_utils.InferenceResponse(outputs))
-                flags = 0
-        except ValueError as error:
-            refusal = pb_utils.TritonError(f"TENSOR_MISMATCH: {error}", pb_utils.TritonError.INVALID_ARG)
-            sender.send(pb_utils.InferenceResponse([], refusal), _LAST)
-            return
+        for piece, last in self._pieces(request):
+            if sender.is_cancelled():
+                if not flags:
+                    await self._leave(sequence, piece)
+                break
+            answer = await self._call(sequence, piece, flags | (_END if last else 0))
+            if answer.has_error():
+                sender.send(pb_utils.InferenceResponse([], answer.error()), _LAST)  # the model's own, code and all
+                await self._leave(sequence, piece)
+                return
+            outputs = [pb_utils.get_output_tensor_by_name(answer, name) for name in self._outputs]
+            sender.send(pb_utils.InferenceResponse(outputs))
+            flags = 0
         sender.send(flags=_LAST)
 
     def _pieces(self, request: Any) -> Iterator[tuple[dict[str, Tensor], bool]]:
         tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in self._inputs}
         if missing := [name for name, tensor in tensors.items() if tensor is None]:
-            raise ValueError(f"{missing[0]} is missing")
+            raise _mismatch(f"{missing[0]} is missing")
         values = {name: tensor.as_numpy() for name, tensor in tensors.items()}
         lengths = {value.shape[self._axis] if value.ndim > self._axis else 0 for value in values.values()}
         if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(f"the inputs must be of one length along axis {self._axis}")
+            raise _mismatch(f"the inputs must be of one length along axis {self._axis}")
         length = lengths.pop()
         whole = (slice(None),) * self._axis
         for at in range(0, length, self._size):
@@ -87,7 +107,16 @@ class TritonPythonModel:
             **step,
         ).async_exec()
 
-    async def _leave(self, sequence: int, piece: Mapping[str, Tensor], flags: int) -> None:
-        """The caller has gone: ends a sequence that was begun, so that its place is free at once."""
-        if self._stateful and not flags & _START:
-            await self._call(sequence, piece, _END)
+    async def _leave(self, sequence: int, piece: Mapping[str, Tensor]) -> None:
+        """Ends a sequence that goes no further, so that its place is free at once; what comes back is of no use."""
+        if self._stateful:
+            with suppress(Exception):  # the caller has had its last response
+                await self._call(sequence, piece, _END)
+
+
+def _mismatch(what: str) -> Refused:
+    return Refused("TENSOR_MISMATCH", what, pb_utils.TritonError.INVALID_ARG)
+
+
+def _failed(text: str, status: int) -> Any:
+    return pb_utils.InferenceResponse([], pb_utils.TritonError(text, status))

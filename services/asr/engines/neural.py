@@ -235,25 +235,19 @@ def alternatives(guesses: Sequence[Hypothesis], tokens: Tokens, shape: StreamSha
     tokens; that of a word is the mean of its own tokens.
     """
     total = sum(math.exp(guess.score - guesses[0].score) for guess in guesses)
-    found: list[Alternative] = []
+    found: dict[str, Alternative] = {}
     for guess in guesses:
         said = tokens.words(guess.tokens)
-        if not said:
-            if not found:
-                return []
+        text = " ".join(word for word, _ in said)
+        if not said and not found:
+            return []
+        if not said or text in found:
             continue
         share = math.exp(guess.score - guesses[0].score) / total
         heard = _timed(guess, said, shape) if words else ()
-        found.append(
-            Alternative(
-                " ".join(text for text, _ in said),
-                round(share * _mean(guess.log_probs), 4),
-                heard,
-                guess.score - guess.bonus,
-                guess.bonus,
-            )
-        )
-    return found
+        confidence = round(share * _mean(guess.log_probs), 4)
+        found[text] = Alternative(text, confidence, heard, guess.score - guess.bonus, guess.bonus)
+    return list(found.values())
 
 
 def _timed(guess: Hypothesis, said: Sequence[tuple[str, list[int]]], shape: StreamShape) -> tuple[Word, ...]:

@@ -49,10 +49,10 @@ class Transducer:
         return TransducerSearch(self._networks, self._path(asked), asked.budget)
 
     def _path(self, asked: Asked) -> Path:
-        if self._width == 1 and asked.alternatives == 1 and not asked.hotwords:
-            return Greedy(self._networks)
-        width = max(self._width, _LEAST_BEAM, 2 * asked.alternatives)
-        return Beam(self._networks, min(width, _WIDEST), asked.hotwords)
+        width = self._width
+        if asked.alternatives > 1 or asked.hotwords:
+            width = min(max(width, _LEAST_BEAM, 2 * asked.alternatives), _WIDEST)
+        return Beam(self._networks, width, asked.hotwords) if width > 1 else Greedy(self._networks)
 
 
 class Path(Protocol):

@@ -133,10 +133,23 @@ class TritonClient:
         await self._timed(definition, _LOAD_PATIENCE, self._tiny(definition))
         return definition
 
-    async def probe(self, model: str, deadline: float = 1.0) -> None:
-        """Runs the model once on the smallest inputs; what is wrong is raised, within `deadline` seconds."""
+    async def probe(self, model: str, deadline: float = 2.0) -> None:
+        """Runs the model once on the smallest inputs; what is wrong is raised, within `deadline` seconds.
+
+        A server takes one second to find out that the process of a model is dead.
+        """
         definition = self._store.get(model)
         await self._timed(definition, deadline, self._tiny(definition))
+
+    async def revive(self, model: str) -> None:
+        """Has the server load a model anew whose process is dead, and proves that it runs.
+
+        Raises:
+            FailedPrecondition: `MODEL_RELOAD_REFUSED`, or as of `load`.
+            Unavailable, Internal: it does not answer, or not as it should.
+        """
+        await self._server.models.reload(self._store.get(model), 0.0, anew=True)
+        await self.load(model)
 
     async def reload(self, model: str, drain_s: float) -> None:
         """Has the server read the model again and proves that it runs.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -21,15 +22,15 @@ Probe = Callable[[str], Awaitable[None]]
 INTERVAL = 1.0
 """Seconds between two probes of a model whose circuit is open."""
 
-_FIRST = 0.2  # after a passing trouble, such as a reload, it is well again at once
-_PATIENCE = 2.0  # with a probe, whatever deadline it has of its own
+_FIRST = 0.25  # after a passing trouble, such as a reload, it is well again at once
+_PATIENCE = 10.0  # with a probe and what it mends; a tiny inference has a shorter deadline of its own
 
 
 class Circuits:
     """The circuits of all models of one server.
 
     Args:
-        probe: runs a tiny inference of a model; raises AntiphonError if it is not well.
+        probe: runs a tiny inference of a model, may mend it; raises AntiphonError if it is not well.
         changed: told each opening (with its reason) and closing (with ""), for logs and metrics.
     """
 
@@ -71,7 +72,7 @@ class Circuits:
     async def _mend(self, model: str) -> None:
         wait = _FIRST
         while True:
-            await asyncio.sleep(wait)
+            await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # replicas need not all come at the same instant
             wait = INTERVAL
             if not await self._trouble(model):
                 del self._open[model]

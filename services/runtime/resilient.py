@@ -41,6 +41,8 @@ PATIENCE = 2.0
 _PRIMARY, _FALLBACK = 0, 1
 _SERVER_AWAY = frozenset({"SERVER_UNREACHABLE", "SERVER_GONE"})  # other reasons are one model's own
 _STATE_GONE = frozenset({"SEQUENCE_LOST", "SEQUENCE_UNKNOWN"})
+_DEAD = "MODEL_UNHEALTHY"
+_PROBE = 2.0  # seconds; a server takes one of them to find out that a model's process is dead
 _RELOADING = "MODEL_RELOADING"  # new sequences are refused for a moment, and open ones may end where they are
 _FAILURES = (Unavailable, FailedPrecondition, InvalidInput)
 
@@ -51,8 +53,12 @@ T = TypeVar("T")
 class ServerClient(ModelClient, Protocol):
     """A client of a server: `triton.TritonClient`."""
 
-    async def probe(self, model: str, *, deadline: float = 1.0) -> None:
+    async def probe(self, model: str, *, deadline: float = 2.0) -> None:
         """A tiny inference. Raises AntiphonError when the model does not answer it."""
+        ...
+
+    async def revive(self, model: str) -> None:
+        """Has the server load a model anew whose process is dead. Raises AntiphonError when it is not well then."""
         ...
 
 
@@ -77,7 +83,7 @@ class ResilientClient:
         self._primary = primary
         self._homes: tuple[ModelClient, ...] = (primary,) if fallback is None else (primary, fallback)
         self._patience = patience if fallback else None
-        self._circuits = Circuits(primary.probe, self._changed)
+        self._circuits = Circuits(self._probe, self._changed)
         self._replays = Replays(lambda: asyncio.get_running_loop().time(), limits or ReplayLimits())
 
     def definition(self, model: str) -> ModelDefinition:
@@ -269,6 +275,19 @@ class ResilientClient:
                         self._circuits.suspect(definition.id)
                     raise
                 yield outputs
+
+    async def _probe(self, model: str) -> None:
+        """Asked by the circuits. A model whose process is dead is loaded anew: the server does not do that by itself.
+
+        Two replicas that find it dead at the same instant may both do so. What runs there by then is told again.
+        """
+        try:
+            await self._primary.probe(model, deadline=_PROBE)
+        except Unavailable as error:
+            if error.reason != _DEAD:
+                raise
+            logger.warning("The server's process of model %s is dead: it is loaded anew.", model)
+            await self._primary.revive(model)
 
     async def _waited(self, loading: Awaitable[T]) -> T:
         try:

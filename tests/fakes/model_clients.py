@@ -37,7 +37,8 @@ class SummingHome:
     """Answers a step with the sum so far, a stateless call with the double.
 
     Attributes:
-        calls: (model, sequence or 0, value) of every call that ran, and "probe" with its model.
+        calls: (model, sequence or 0, value) of every call that ran.
+        revived: how often a model was loaded anew, which mends it.
         trouble: raised instead of an answer, while it is set.
         probe_breaks: probes fail with what is no error of the runtime.
         silent: calls and probes hang until their deadline.
@@ -49,6 +50,7 @@ class SummingHome:
         self.calls: list[tuple[str, int, float]] = []
         self.probes = 0
         self.loads = 0
+        self.revived = 0
         self.trouble: AntiphonError | None = None
         self.silent = False
         self.probe_breaks = False
@@ -69,11 +71,15 @@ class SummingHome:
         await self._work(None)
         return self.definition(model)
 
-    async def probe(self, model: str, *, deadline: float = 1.0) -> None:
+    async def probe(self, model: str, *, deadline: float = 2.0) -> None:
         self.probes += 1
         if self.probe_breaks:
             raise ZeroDivisionError
         await self._work(deadline)
+
+    async def revive(self, model: str) -> None:
+        self.revived += 1
+        self.trouble = None
 
     async def infer(
         self,

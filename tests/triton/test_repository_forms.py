@@ -23,7 +23,7 @@ from services.runtime.triton_repository import write_repository
 from services.runtime.triton_server import TritonServer
 from services.runtime.triton_wire import infer_request, stub
 from tests.fixtures.triton import server
-from tests.fixtures.triton_models import toy_store
+from tests.fixtures.triton_models import toy_store, write_toy
 
 pytestmark = pytest.mark.triton
 
@@ -54,15 +54,21 @@ def cpu_server(triton_repository: Path) -> Iterator[TritonServer]:
         yield running
 
 
-def test_triton_accepts_the_production_form(store: ModelStore, tmp_path: Path) -> None:
+def test_triton_accepts_the_production_form(tmp_path: Path) -> None:
+    toy_store(tmp_path / "bundles")
+    shapes = {"min": [1, 2], "opt": [8, 4], "max": [8, 64]}
+    options = {"tensorrt": True, "fp16": True, "instances": 2, "shapes": {"x": shapes}}
+    options["queue"] = {"max_size": 8, "timeout_ms": 500}
+    write_toy(tmp_path / "more", "double", name="fast", parameters={"triton": options})
     out = tmp_path / "repository"
-    write_repository(store.models(), out, "gpu")
+    names = write_repository(ModelStore([tmp_path / "bundles", tmp_path / "more"]).models(), out, "gpu")
     for config in out.glob("*/config.pbtxt"):
         text = config.read_text().replace('backend: "onnxruntime"', 'backend: "python"')
         text = text.replace('default_model_filename: "model.onnx"\n', "").replace("KIND_GPU", "KIND_CPU")
         config.write_text(text)
     with server(out) as running:
-        assert len(running.index()) == len(store.models()) + 1
+        assert set(running.index()) == set(names)
+        assert len(running.stub_pids("toy.fast@1")) == 2
 
 
 async def test_calls_that_wait_are_merged(client: TritonClient, cpu_server: TritonServer) -> None:

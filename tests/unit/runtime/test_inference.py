@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from services.runtime.errors import FailedPrecondition, InvalidInput
-from services.runtime.inference import TensorSpec
+from services.runtime.inference import Batching, StateSpec, Streaming, TensorSpec
 from services.runtime.model_store import ModelStore, read_definition
 
 pytestmark = pytest.mark.unit
@@ -126,4 +126,43 @@ def test_definition_without_end_is_none(tmp_path: Path) -> None:
     path.write_text("[" * 5000)
     with pytest.raises(FailedPrecondition) as caught:
         read_definition(path)
+    assert caught.value.reason == "MODEL_DEFINITION_INVALID"
+
+
+STATE = {"input": "h", "output": "h2", "dtype": "float32", "shape": [2, 1, 4], "batch_axis": 1}
+
+
+def test_merging_streaming_and_states_are_read(tmp_path: Path) -> None:
+    more = {"batching": {"max_size": 8, "delay_ms": 1.5}, "streaming": {"axis": 1, "size": 16}, "states": [STATE]}
+    definition = read_definition(write_bundle(tmp_path / "toy", **more))
+    assert definition.batching == Batching(8, 1.5)
+    assert definition.streaming == Streaming(1, 16)
+    assert definition.states == (StateSpec("h", "h2", "float32", (2, 1, 4), 1),)
+
+
+def test_state_of_a_graph_that_runs_one_sequence_at_a_time_needs_no_axis_for_others(tmp_path: Path) -> None:
+    definition = read_definition(write_bundle(tmp_path / "toy", states=[{**STATE, "batch_axis": 0}]))
+    assert definition.states[0].shape == (2, 1, 4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"batching": {"max_size": 0, "delay_ms": 1}},
+        {"batching": {"max_size": 100_000, "delay_ms": 1}},
+        {"batching": {"max_size": 8, "delay_ms": -1}},
+        {"batching": {"max_size": 8, "delay_ms": 60_000}},
+        {"batching": {"max_size": 8}},
+        {"batching": "yes"},
+        {"streaming": {"axis": 0, "size": 16}},
+        {"streaming": {"axis": 1, "size": 0}},
+        {"states": [{**STATE, "shape": [2, 0, 4]}]},
+        {"states": [{**STATE, "shape": []}]},
+        {"states": [{**STATE, "batch_axis": 0}], "batching": {"max_size": 8, "delay_ms": 1}},
+        {"states": [{**STATE, "batch_axis": 3}], "batching": {"max_size": 8, "delay_ms": 1}},
+    ],
+)
+def test_merging_streaming_and_states_that_cannot_be_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(FailedPrecondition, match=r"model\.yaml") as caught:
+        read_definition(write_bundle(tmp_path / "toy", **changes))
     assert caught.value.reason == "MODEL_DEFINITION_INVALID"

@@ -133,10 +133,10 @@ class TritonClient:
         await self._timed(definition, _LOAD_PATIENCE, self._tiny(definition))
         return definition
 
-    async def probe(self, model: str, deadline: float = 2.0) -> None:
+    async def probe(self, model: str, *, deadline: float = 2.0) -> None:
         """Runs the model once on the smallest inputs; what is wrong is raised, within `deadline` seconds.
 
-        A server takes one second to find out that the process of a model is dead.
+        A server takes a second to find out that a model's process is dead: with less, it only seems slow.
         """
         definition = self._store.get(model)
         await self._timed(definition, deadline, self._tiny(definition))
@@ -166,8 +166,7 @@ class TritonClient:
         try:
             await self.load(model)
         except (Unavailable, Internal):  # unchanged files are not read again, and a dead process stays dead
-            await self._server.models.reload(definition, 0.0, anew=True)
-            await self.load(model)
+            await self.revive(model)
 
     async def infer(
         self,

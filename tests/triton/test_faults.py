@@ -180,7 +180,7 @@ async def test_the_state_dies_with_the_process_of_its_model(client: TritonClient
     with pytest.raises(Unavailable) as caught:
         await step(client, 2, start=True)
     assert caught.value.reason == "MODEL_UNHEALTHY"
-    await client.reload("test/sum", 0)
+    await client.revive("test/sum")
     assert await step(client, 1, start=True) == 1
 
 

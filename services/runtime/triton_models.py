@@ -78,6 +78,8 @@ class ServedModels:
         self._reloading.add(definition.id)
         try:
             await self._sequences.drained(definition.id, drain_s)
+            if anew and not await self._has_failed(definition):
+                return  # another client was quicker: once more would cut the sequences that have begun since
             for name in _served_names(definition):
                 if anew:
                     await self._control("RepositoryModelUnload", definition, name)
@@ -85,6 +87,18 @@ class ServedModels:
         finally:
             self._reloading.discard(definition.id)
             self._verified.pop(definition.id, None)
+
+    async def _has_failed(self, definition: ModelDefinition) -> bool:
+        """Whether a call has failed since the model was loaded; not while somebody is loading it."""
+        try:
+            answer = await self._stub.ModelStatistics(
+                message("ModelStatisticsRequest", name=definition.triton_name), timeout=_PATIENCE
+            )
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:  # what the server says of a model that is not loaded
+                return False
+            raise translate(error, definition) from None
+        return any(model.inference_stats.fail.count for model in answer.model_stats)
 
     async def _control(self, method: str, definition: ModelDefinition, name: str) -> None:
         try:

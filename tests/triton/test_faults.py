@@ -184,6 +184,23 @@ async def test_the_state_dies_with_the_process_of_its_model(client: TritonClient
     assert await step(client, 1, start=True) == 1
 
 
+async def test_a_dead_process_is_mended_once_however_many_clients_find_it(
+    client: TritonClient, toys: tuple[ModelStore, Path], triton_server: TritonServer
+) -> None:
+    other = TritonClient(toys[0], triton_server.address)
+    await client.load("test/sum")
+    [stub] = triton_server.stub_pids("test.sum@1")
+    os.kill(stub, signal.SIGKILL)
+    for one in (client, other):
+        with pytest.raises(Unavailable):
+            await one.probe("test/sum", deadline=10)
+    await other.revive("test/sum")
+    assert await step(other, 1, start=True) == 1
+    await client.revive("test/sum")
+    assert await step(other, 1) == 2
+    await other.close()
+
+
 # --- loading ----------------------------------------------------------------------------------------------------------
 
 

@@ -66,9 +66,12 @@ class Block(nn.Module):
         queries, keys, values = self.project(rows).split([width, narrow, narrow], dim=-1)
         queries = queries.view(batch, frames, heads, narrow).transpose(1, 2) * narrow**-0.5
         scores = queries @ keys.transpose(1, 2).unsqueeze(1) + bias
-        # A shut key counts as nothing, yet the gradient still tells its gate what it would have been worth.
-        weights = torch.exp(scores - scores.amax(dim=-1, keepdim=True).detach()) * attend.transpose(1, 2).unsqueeze(1)
-        weights = weights / (weights.sum(dim=-1, keepdim=True) + 1e-6)
+        there = attend.transpose(1, 2).unsqueeze(1)
+        others = 1 - torch.eye(frames, device=rows.device)
+        weights = torch.softmax(scores + _SHUT * (there < 0.5) * others, dim=-1)
+        if self.training:
+            # Nothing is added, yet the gate of a key learns what the key would be worth to all who could see it.
+            weights = weights + torch.softmax(scores, dim=-1).detach() * (there - there.detach())
         mixed = (weights @ values.unsqueeze(1)).transpose(1, 2).reshape(batch, frames, width)
         out: Tensor = self.out(mixed)
         return out

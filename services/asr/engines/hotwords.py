@@ -38,8 +38,6 @@ class Hotwords:
         self._kept = [0.0] * self.states  # earned for good on arrival: a phrase is complete
         self._inside = [0.0] * self.states  # of phrases complete within this one, due if it breaks off
         self._link(steps)
-        self.most_earned = max(self._inside) + max(max(self._kept), max(self._ahead))
-        """No token earns more."""
 
     def step(self, state: int, token: int) -> tuple[int, float]:
         """The next state, and what is earned (or taken back) by it."""

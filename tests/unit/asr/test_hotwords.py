@@ -69,9 +69,8 @@ def test_nothing_is_left_over_whatever_comes() -> None:
     hotwords = Hotwords([([[token] for token in phrase], 1.0) for phrase in phrases])
     for tokens in itertools.product(range(1, 4), repeat=6):
         whole = any(tokens[at : at + len(p)] == p for p in phrases for at in range(6))
-        steps, total = earned(hotwords, tokens)
+        total = earned(hotwords, tokens)[1]
         assert total >= -1e-9
-        assert max(after - before for before, after in itertools.pairwise([0.0, *steps])) <= hotwords.most_earned
         assert (total > 1e-9) == whole, tokens
 
 

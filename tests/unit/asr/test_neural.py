@@ -186,16 +186,13 @@ async def test_silence_costs_no_call(tmp_path: Path) -> None:
     assert [type(event) for event in events] == [Endpoint, SessionStats]
 
 
-async def test_phrases_bring_out_what_was_hardly_heard(tmp_path: Path) -> None:
-    faint = tones(["four"], seconds=0.15, amplitude=0.03)
-    audio = np.concatenate((silence(0.5), tones(["two"], gap=0.05), faint, silence(1.0))).tobytes()
+async def test_phrases_are_reported_and_those_not_said_change_nothing(tmp_path: Path) -> None:
     async with ears(tmp_path) as listener:
-        assert texts(await listener.hear(audio, max_alternatives=4)) == ["two"]
         session = listener.session()
-        (report,) = await session.update_biasing((Phrase("two four", 6.0), Phrase("two hundred")))
+        (report,) = await session.update_biasing((Phrase("two four", 3.0), Phrase("two hundred")))
         assert isinstance(report, BiasingReport)
         assert (report.accepted, [each.words for each in report.unmatched]) == (1, [("hundred",)])
-        assert texts(await heard(session, audio)) == ["two four"]
+        assert texts(await heard(session)) == [" ".join(SAID)]
 
 
 async def test_a_grammar_is_adopted_and_kept(tmp_path: Path) -> None:

@@ -137,19 +137,20 @@ async def test_hotwords_flip_a_choice_and_their_bonus_is_told() -> None:
     expected = Hotwords([([[2], [3]], 2.0)])
     found = await beam(model, 4, 2, expected)
     assert found[0].tokens == (2, 3)
-    assert found[0].bonus == pytest.approx(4.0)
+    assert found[0].bonus > 0.0
     assert found[1].tokens == (1, 3)
-    assert found[1].bonus == 0.0
+    assert found[1].bonus < 0.0
 
 
-async def test_half_a_phrase_earns_nothing() -> None:
-    table = np.full((4, 4, 4), -9.0, np.float32)
-    table[:, :, 0] = 0.0
-    table[1, :, 1], table[1, :, 2] = 5.0, 4.5
+async def test_hotwords_make_nothing_more_likely_to_be_said_at_all() -> None:
+    """Faint sounds, frame after frame: a bonus that would do it has no more of them heard."""
+    table = np.zeros((30, 4, 4), np.float32)
+    table[:, :, 0], table[:, :, 3] = 9.0, 2.0
+    table[7, :, 1] = 18.0
     model = TableTransducer(table)
-    found = await beam(model, 4, 4, Hotwords([([[2], [3]], 3.0)]))
-    assert found[0].tokens == (1,)
-    assert all(each.bonus == 0.0 for each in found if 3 not in each.tokens)
+    plain = await beam(model, 6)
+    expecting = await beam(model, 6, 4, Hotwords([([[2]], 8.0), ([[3], [2]], 8.0)]))
+    assert plain[0].tokens == expecting[0].tokens == (1,)
 
 
 async def test_a_bonus_makes_nothing_of_silence() -> None:

@@ -89,7 +89,8 @@ class CtcModel:
     def _path(self, asked: Asked) -> Path:
         if self._width == 1 and asked.alternatives == 1 and not asked.hotwords:
             return Greedy(self._blank)
-        width = max(self._width, _LEAST_BEAM, 2 * asked.alternatives)
+        least = _LEAST_BEAM if asked.alternatives > 1 or asked.hotwords else 1
+        width = max(self._width, least, 2 * asked.alternatives)
         return PrefixBeam(self._blank, min(width, _WIDEST), asked.hotwords)
 
     def _family(self, name: str) -> Inputs:

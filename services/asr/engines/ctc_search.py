@@ -25,6 +25,7 @@ LogProbs = NDArray[np.float32]
 
 _IMPOSSIBLE = -math.inf
 _TOKENS_PER_FRAME = 12  # that a prefix is tried to go on with
+_TINY = 1e-300
 _HOPELESS = -14.0  # a token below a millionth of the frame's best is not tried
 
 
@@ -56,17 +57,19 @@ class Greedy:
 
 @dataclass(frozen=True, slots=True)
 class _Alignment:
-    """The likeliest way to one prefix: where each token came, and how sure it was."""
+    """The likeliest way to one prefix: where each token came, how sure it was, and what hotwords earned in all."""
 
-    score: float = _IMPOSSIBLE
+    score: float = _IMPOSSIBLE  # with the bonus
+    bonus: float = 0.0
     frames: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()
 
     def stayed(self, log_prob: float) -> _Alignment:
-        return _Alignment(self.score + log_prob, self.frames, self.log_probs)
+        return _Alignment(self.score + log_prob, self.bonus, self.frames, self.log_probs)
 
-    def extended(self, frame: int, log_prob: float) -> _Alignment:
-        return _Alignment(self.score + log_prob, (*self.frames, frame), (*self.log_probs, log_prob))
+    def extended(self, frame: int, log_prob: float, bonus: float) -> _Alignment:
+        score = self.score + log_prob + bonus
+        return _Alignment(score, self.bonus + bonus, (*self.frames, frame), (*self.log_probs, log_prob))
 
 
 @dataclass(slots=True)
@@ -74,7 +77,6 @@ class _Prefix:
     """Sums of the alignments of one prefix that end in a blank, and in its last token; the likeliest of each."""
 
     states: tuple[int, ...] = ()  # of the hotwords
-    bonus: float = 0.0
     blank: float = _IMPOSSIBLE
     token: float = _IMPOSSIBLE
     by_blank: _Alignment = field(default_factory=_Alignment)
@@ -106,15 +108,15 @@ class _Longer(NamedTuple):
     token: int
     score: float
     log_prob: float  # of the token
+    bonus: float  # for the token
     way: _Alignment
     states: tuple[int, ...]
-    bonus: float
 
     def alignment(self, frame: int) -> _Alignment:
-        return self.way.extended(frame, self.log_prob)
+        return self.way.extended(frame, self.log_prob, self.bonus)
 
     def prefix(self, frame: int) -> _Prefix:
-        return _Prefix(self.states, self.bonus, token=self.score, by_token=self.alignment(frame))
+        return _Prefix(self.states, token=self.score, by_token=self.alignment(frame))
 
 
 _Beam = dict[tuple[int, ...], _Prefix]
@@ -161,8 +163,8 @@ class PrefixBeam:
                 else:
                     longer.append(one)
         ranked: list[tuple[float, tuple[int, ...], _Prefix | _Longer]] = [
-            *((prefix.total + prefix.bonus, tokens, prefix) for tokens, prefix in stayed.items()),
-            *((one.score + one.bonus, one.after, one) for one in longer),
+            *((prefix.total, tokens, prefix) for tokens, prefix in stayed.items()),
+            *((one.score, one.after, one) for one in longer),
         ]
         self._beam = dict(
             (tokens, one) if isinstance(one, _Prefix) else ((*tokens, one.token), one.prefix(self._count))
@@ -172,7 +174,7 @@ class PrefixBeam:
     def _stayed(self, tokens: tuple[int, ...], prefix: _Prefix, frame: LogProbs) -> _Prefix:
         """The prefix after a frame that adds no token: a blank, or more of the last one."""
         blank = float(frame[self._blank])
-        same = _Prefix(prefix.states, prefix.bonus)
+        same = _Prefix(prefix.states)
         same.end_in_blank(prefix.total + blank, prefix.likeliest.stayed(blank))
         if tokens:
             again = float(frame[tokens[-1]])
@@ -183,13 +185,14 @@ class PrefixBeam:
         self, tokens: tuple[int, ...], prefix: _Prefix, tried: Sequence[tuple[int, float]], frame: LogProbs
     ) -> Iterator[_Longer]:
         total, likeliest = prefix.total, prefix.likeliest
-        for token, log_prob in (*tried, *self._expected(prefix, tried, frame)):
+        tokens_tried = [*tried, *self._expected(prefix, tried, frame)]
+        earned = self._earned(prefix.states, tokens_tried, frame)
+        for (token, log_prob), (states, bonus) in zip(tokens_tried, earned, strict=True):
             # The same token twice is two only with a blank between.
             repeated = tokens[-1:] == (token,)
             score, way = (prefix.blank, prefix.by_blank) if repeated else (total, likeliest)
             if score > _IMPOSSIBLE:
-                states, earned = self._earned(prefix.states, token)
-                yield _Longer(tokens, token, score + log_prob, log_prob, way, states, prefix.bonus + earned)
+                yield _Longer(tokens, token, score + log_prob + bonus, log_prob, bonus, way, states)
 
     def _expected(
         self, prefix: _Prefix, tried: Sequence[tuple[int, float]], frame: LogProbs
@@ -203,11 +206,27 @@ class PrefixBeam:
                         known.add(token)
                         yield token, float(frame[token])
 
-    def _earned(self, states: tuple[int, ...], token: int) -> tuple[tuple[int, ...], float]:
+    def _earned(
+        self, states: tuple[int, ...], tried: Sequence[tuple[int, float]], frame: LogProbs
+    ) -> list[tuple[tuple[int, ...], float]]:
+        """The hotwords' states after each token, and what it earns.
+
+        That makes tokens likelier among tokens, not against the blank: that something was said stays as probable as it
+        was, else phrases would be heard in every pause.
+        """
         if not states:
-            return states, 0.0
-        steps = [each.step(state, token) for each, state in zip(self._hotwords, states, strict=True)]
-        return tuple(state for state, _ in steps), sum(earned for _, earned in steps)
+            return [((), 0.0)] * len(tried)
+        sets = list(zip(self._hotwords, states, strict=True))
+        steps = [[each.step(state, token) for each, state in sets] for token, _ in tried]
+        earned = [sum(bonus for _, bonus in found) for found in steps]
+        missed = sum(each.end(state) for each, state in sets)  # by all tokens that are not tried
+        scale = 0.0
+        if missed or any(earned):
+            likely = [math.exp(log_prob) for _, log_prob in tried]
+            others = max(0.0, 1.0 - math.exp(float(frame[self._blank])) - sum(likely))
+            lifted = sum(one * math.exp(bonus) for one, bonus in zip(likely, earned, strict=True))
+            scale = math.log(max(lifted + others * math.exp(missed), _TINY) / max(sum(likely) + others, _TINY))
+        return [(tuple(state for state, _ in found), bonus - scale) for found, bonus in zip(steps, earned, strict=True)]
 
     def _tried(self, frame: LogProbs) -> list[tuple[int, float]]:
         count = min(_TOKENS_PER_FRAME, len(frame))
@@ -216,10 +235,8 @@ class PrefixBeam:
         return [(int(at), float(frame[at])) for at in best if at != self._blank and frame[at] > least]
 
     def _hypothesis(self, tokens: tuple[int, ...], prefix: _Prefix) -> Hypothesis:
-        ends = (each.end(state) for each, state in zip(self._hotwords, prefix.states, strict=True))
-        bonus = prefix.bonus + sum(ends)
         way = prefix.likeliest
-        return Hypothesis(tokens, way.frames, way.log_probs, prefix.total + bonus, bonus)
+        return Hypothesis(tokens, way.frames, way.log_probs, prefix.total, way.bonus)
 
 
 def _sum(one: float, other: float) -> float:

@@ -90,7 +90,7 @@ def opened(published: Path, out: Path) -> tuple[SpeechModel, OnnxClient]:
     import_public(published, publisher="them", name="model", version="1", licence="none", locales=["en"], out=out)
     store = ModelStore([out])
     client = OnnxClient(store)
-    return read_model(store.get("them/model"), client, AsrSettings()), client
+    return read_model(store.get("them/model"), client, AsrSettings(beam=1)), client
 
 
 def windows(model: SpeechModel, pcm: Pcm) -> list[Frames]:

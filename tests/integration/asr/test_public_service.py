@@ -51,7 +51,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture
 async def channel(store: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[grpc.aio.Channel]:
     monkeypatch.setenv(MODELS_VARIABLE, str(store))
-    pool = PoolSettings(name="asr", capability="asr", settings={"models": {"en": MODEL}})
+    pool = PoolSettings(name="asr", capability="asr", settings={"models": {"en": MODEL}, "beam": 1})
     async with (
         GrpcPlatform(PlatformSettings(port=0, pool_port=0, pools=(pool,)), {"asr": SPEC}) as platform,
         grpc.aio.insecure_channel(platform.target) as opened,
@@ -86,7 +86,7 @@ async def by_itself(store: Path, audio: bytes) -> list[str]:
     """What the engine hears without a service around it."""
     models = ModelStore([store])
     client = OnnxClient(models)
-    engine = NeuralEngine([read_model(models.get(MODEL), client, AsrSettings())], client)
+    engine = NeuralEngine([read_model(models.get(MODEL), client, AsrSettings(beam=1))], client)
     await engine.start()
     session, _ = await engine.open(SessionConfig(MODEL, endpointing=Endpointing(continuous=True)))
     events = await session.feed(audio) + await session.finish()

@@ -65,8 +65,14 @@ def _add_repository(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def repository(options: argparse.Namespace) -> int:
-    """`antiphon models repository`: the names of its models, one per line."""
-    names = write_repository(ModelStore.with_bundled(*bundled_folders()).models(), options.out, options.platform)
+    """`antiphon models repository`: the names of its models, one per line. A broken bundle is mended or removed first.
+
+    Otherwise its model would be missing on the server, and nobody would know until it is asked for.
+    """
+    store = ModelStore.with_bundled(*bundled_folders())
+    for error in store.broken:
+        raise error
+    names = write_repository(store.models(), options.out, options.platform)
     for name in names:
         print(name)
     print(f"{len(names)} models in {options.out}", file=sys.stderr)

@@ -58,7 +58,10 @@ def local_triton(
             "or leave it out and have --triton start one",
             reason="SETTINGS_INVALID",
         )
-    definitions = servable(ModelStore.with_bundled(*bundled_folders(capabilities), environ=environ).models())
+    store = ModelStore.with_bundled(*bundled_folders(capabilities), environ=environ)
+    for error in store.broken:
+        progress(error.message)
+    definitions = servable(store.models())
     if not definitions:
         progress("Triton has nothing to run: none of these services has an ONNX model")
         yield

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from services.catalogue.downloading import Downloader, Wanted, digest_of, writing_errors
 from services.catalogue.entries import Entry
-from services.catalogue.stores import DEFINITION, ORIGIN, Origin, definitions_below
+from services.catalogue.stores import ORIGIN, Origin
 from services.catalogue.unpacking import Limits, is_archive, unpack
 from services.catalogue.verifying import check_file
 from services.runtime.errors import AlreadyExists, FailedPrecondition, InvalidInput, NotFound
-from services.runtime.model_store import read_definition
+from services.runtime.model_store import DEFINITION, definitions_below, read_definition
 
 INCOMING = ".incoming"
 _WORK = "work-"

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from services.runtime.errors import AntiphonError
 from services.runtime.inference import ModelDefinition
-from services.runtime.model_store import model_folders, read_definition
+from services.runtime.model_store import DEFINITION, definitions_below, model_folders, read_definition
 
 SERVICES = Path(__file__).resolve().parent.parent
-DEFINITION = "model.yaml"
 ORIGIN = "origin.json"
 BUNDLED, INSTALLED = "bundled", "installed"
-_DEPTH = 5
 _RECOGNISERS = frozenset({"transducer", "ctc"})
 
 
@@ -100,16 +98,6 @@ def installed(store: Path) -> list[Bundle]:
     return [_read(path, INSTALLED, "") for path in definitions_below(store)]
 
 
-def definitions_below(root: Path) -> Iterator[Path]:
-    """Every `model.yaml` in a store, sorted; hidden folders are somebody's work in progress."""
-    for folder, folders, files in os.walk(root):
-        here = Path(folder)
-        deep = len(here.relative_to(root).parts) >= _DEPTH
-        folders[:] = [] if deep else sorted(name for name in folders if not name.startswith("."))
-        if DEFINITION in files:
-            yield here / DEFINITION
-
-
 def read_origin(folder: Path) -> Origin | None:
     """None if the bundle has none, or none that can be read: then its own definition is all there is to check."""
     try:
@@ -128,7 +116,7 @@ def _read(path: Path, state: str, capability: str) -> Bundle:
     origin = read_origin(folder)
     try:
         definition = read_definition(path)
-    except (AntiphonError, OSError) as error:
+    except AntiphonError as error:
         return Bundle(folder, state, capability, error=str(error), origin=origin, part=part)
     if not capability:
         recogniser = str(definition.parameters.get("engine")) in _RECOGNISERS

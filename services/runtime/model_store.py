@@ -25,6 +25,8 @@ A bundle is a folder with `model.yaml`, the ONNX file it names, and `CARD.md`:
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +38,9 @@ import yaml
 from services.runtime.errors import FailedPrecondition
 from services.runtime.inference import Batching, ModelDefinition, StateSpec, Streaming, TensorSpec
 
+logger = logging.getLogger(__name__)
+
+DEFINITION = "model.yaml"
 MODELS_VARIABLE = "ANTIPHON_MODELS"
 """Environment variable: folders with further bundles, separated as in PATH. They come before the bundled ones."""
 
@@ -54,15 +59,30 @@ _ID_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DEPTH = 4  # <store>/<publisher>/<name>/<version>/<part>/model.yaml is the deepest layout
 _MAX_BATCH = 1024
 _MAX_DELAY_MS = 1000.0
+_WRONG = (OSError, LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError, yaml.YAMLError)
+_TOLD = 3  # broken bundles in one message
 
 
 class ModelStore:
-    """Bundles found in folders. The first folder that holds a given `publisher/name@version` wins."""
+    """Bundles found in folders. The first folder that holds a given `publisher/name@version` wins.
+
+    A bundle whose definition is none hides no other: it is told of in the log, and whoever asks for a model that is
+    not there hears of it.
+
+    Attributes:
+        broken: why definitions could not be read.
+    """
 
     def __init__(self, roots: Iterable[Path]) -> None:
         self._models: dict[str, ModelDefinition] = {}
-        for root in roots:
-            for definition in map(read_definition, _definitions_below(root)):
+        self.broken: list[FailedPrecondition] = []
+        for path in (path for root in roots for path in definitions_below(root)):
+            try:
+                definition = read_definition(path)
+            except FailedPrecondition as error:
+                logger.error("%s", error.message)
+                self.broken.append(error)
+            else:
                 self._models.setdefault(definition.id, definition)
 
     @classmethod
@@ -79,9 +99,10 @@ class ModelStore:
             return found
         versions = [one for one in self._models.values() if f"{one.publisher}/{one.name}" == model]
         if not versions:
+            broken = "".join(f" {error.message}" for error in self.broken[:_TOLD])
             raise FailedPrecondition(
                 f"No model {model} in the store; there are {sorted(self._models)}. "
-                f"{MODELS_VARIABLE} names further folders.",
+                f"{MODELS_VARIABLE} names further folders.{broken}",
                 reason="MODEL_MISSING",
                 metadata={"model": model},
             )
@@ -97,53 +118,67 @@ def read_definition(path: Path) -> ModelDefinition:
             name=_part_of_id(raw, "name"),
             version=_part_of_id(raw, "version"),
             path=path.parent / _file(raw),
-            sha256=str(raw["sha256"]).lower(),
-            licence=str(raw["licence"]),
-            locales=tuple(str(tag) for tag in raw["locales"]),
+            sha256=_text(raw, "sha256").lower(),
+            licence=_text(raw, "licence"),
+            locales=tuple(_plain(tag, "locales") for tag in raw["locales"]),
             inputs=tuple(_tensor(item) for item in raw["inputs"]),
             outputs=tuple(_tensor(item) for item in raw["outputs"]),
             states=tuple(_state(item, merged=raw.get("batching") is not None) for item in raw.get("states", ())),
             batching=_batching(raw.get("batching")),
             streaming=_streaming(raw.get("streaming")),
-            tolerance=float(raw.get("tolerance", 1e-5)),
+            tolerance=_tolerance(raw),
             parameters=dict(raw.get("parameters", {})),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, yaml.YAMLError) as error:
+    except _WRONG as error:
+        why = f" at {str(error).splitlines()[0][:80]}" if str(error) and not isinstance(error, OSError) else ""
         raise FailedPrecondition(
-            f"{path} is no model definition: {type(error).__name__} at {str(error).splitlines()[0][:80]}.",
-            reason="MODEL_DEFINITION_INVALID",
+            f"{path} is no model definition: {type(error).__name__}{why}.", reason="MODEL_DEFINITION_INVALID"
         ) from error
 
 
-def _definitions_below(root: Path) -> list[Path]:
-    """Folders that begin with a dot are somebody's unfinished work."""
-    found = [path for depth in range(_DEPTH + 1) for path in root.glob("*/" * depth + "model.yaml")]
-    return sorted(path for path in found if not any(part[0] == "." for part in path.relative_to(root).parts))
+def definitions_below(root: Path) -> list[Path]:
+    """Every `model.yaml` in a store, a whole before its parts. Folders that begin with a dot are somebody's unfinished work."""
+    found = [path for depth in range(_DEPTH + 1) for path in root.glob("*/" * depth + DEFINITION)]
+    seen = (path for path in found if not any(part[0] == "." for part in path.relative_to(root).parts))
+    return sorted(seen, key=lambda path: path.parent)
 
 
 def _part_of_id(raw: Mapping[str, Any], key: str) -> str:
     """They become names of folders: nothing that leads out of one is taken."""
-    if not _ID_PART.fullmatch(str(raw[key])):
+    if not _ID_PART.fullmatch(text := _text(raw, key)):
         raise ValueError(f"{key}: letters, digits, '.', '_' and '-', beginning with a letter or digit")
-    return str(raw[key])
+    return text
+
+
+def _text(raw: Mapping[str, Any], key: str) -> str:
+    return _plain(raw[key], key)
+
+
+def _plain(value: object, key: str) -> str:
+    """Of a list or table no text is made: with YAML's aliases a small file holds one that would fill the memory."""
+    if value is None or isinstance(value, list | tuple | dict | set):
+        raise ValueError(f"{key}: a text")
+    return str(value)
 
 
 def _file(raw: Mapping[str, Any]) -> str:
-    name = str(raw.get("file", "model.onnx"))
+    name = _plain(raw.get("file", "model.onnx"), "file")
     if Path(name).name != name or name == "..":
         raise ValueError(f"file: {name!r} does not lie beside the definition")
     return name
 
 
 def _dtype(raw: Mapping[str, Any]) -> str:
-    if raw["dtype"] not in _DTYPES:
-        raise ValueError(f"dtype {raw['dtype']!r}, known are {sorted(_DTYPES)}")
-    return str(raw["dtype"])
+    if (dtype := _text(raw, "dtype")) not in _DTYPES:
+        raise ValueError(f"dtype {dtype!r}, known are {sorted(_DTYPES)}")
+    return dtype
 
 
 def _tensor(raw: Mapping[str, Any]) -> TensorSpec:
     shape = tuple(None if size == -1 else int(size) for size in raw["shape"])
-    return TensorSpec(name=str(raw["name"]), dtype=_dtype(raw), shape=shape)
+    if any(size is not None and size < 1 for size in shape):
+        raise ValueError(f"{_text(raw, 'name')!r}: lengths are 1 or more, or -1 for any")
+    return TensorSpec(name=_text(raw, "name"), dtype=_dtype(raw), shape=shape)
 
 
 def _state(raw: Mapping[str, Any], *, merged: bool) -> StateSpec:
@@ -151,16 +186,23 @@ def _state(raw: Mapping[str, Any], *, merged: bool) -> StateSpec:
     shape = tuple(int(size) for size in raw["shape"])
     axis = int(raw.get("batch_axis", 0))
     if min(shape) < 1:
-        raise ValueError(f"state {raw['input']!r}: lengths are 1 or more")
+        raise ValueError(f"state {_text(raw, 'input')!r}: lengths are 1 or more")
     if merged and (not 0 <= axis < len(shape) or shape[axis] != 1):
-        raise ValueError(f"state {raw['input']!r}: shape is that of one sequence, 1 along batch_axis {axis}")
+        raise ValueError(f"state {_text(raw, 'input')!r}: shape is that of one sequence, 1 along batch_axis {axis}")
     return StateSpec(
-        input=str(raw["input"]),
-        output=str(raw["output"]),
+        input=_text(raw, "input"),
+        output=_text(raw, "output"),
         dtype=_dtype(raw),
         shape=shape,
         batch_axis=axis,
     )
+
+
+def _tolerance(raw: Mapping[str, Any]) -> float:
+    tolerance = float(raw.get("tolerance", 1e-5))
+    if not 0 <= tolerance < math.inf:
+        raise ValueError("tolerance: 0 or more")
+    return tolerance
 
 
 def _batching(raw: Mapping[str, Any] | None) -> Batching | None:

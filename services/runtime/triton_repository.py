@@ -44,7 +44,8 @@ def servable(definitions: Iterable[ModelDefinition]) -> list[ModelDefinition]:
 def write_repository(definitions: Iterable[ModelDefinition], out: Path, platform: str = "gpu") -> list[str]:
     """Writes the repository and returns the names of its models. Blocking.
 
-    Everything is made beside `out` and put in its place at the end: it is there whole or not at all.
+    Everything is made aside and put in its place at the end: a failure leaves `out` as it was. A folder that is there
+    already may be a mounted volume, which nothing can replace: then the models are moved into it.
 
     Args:
         definitions: what is to serve; bundles that are no ONNX graph are left out.
@@ -60,14 +61,19 @@ def write_repository(definitions: Iterable[ModelDefinition], out: Path, platform
     chosen = servable(definitions)
     names = _names(chosen)
     _refuse_contents(out)
-    draft = out.absolute().parent / f".{out.name}.{secrets.token_hex(4)}"
+    place = out.absolute()
+    draft = (place if place.exists() else place.parent) / f".{place.name}.{secrets.token_hex(4)}"
     try:
         draft.mkdir(parents=True)
         for definition in chosen:
             _write_model(definition, draft, platform)
             if definition.streaming is not None:
                 _write_stream(definition, draft)
-        draft.replace(out.absolute())  # onto an empty folder at most: the system refuses any other
+        if draft.parent == place:
+            for model in draft.iterdir():
+                model.rename(place / model.name)
+        else:
+            draft.rename(place)
     except OSError as error:
         raise FailedPrecondition(
             f"The repository {out} cannot be written: {error.strerror or error}.", reason="REPOSITORY_NOT_WRITABLE"

@@ -46,6 +46,9 @@ def test_a_broken_bundle_of_the_operator_is_named(tmp_path: Path, capsys: pytest
     (bundle / "model.onnx").write_bytes(b"another")
     assert cli.main(["models", "repository", "--out", str(tmp_path / "repository")]) == 1
     assert "toy/double@1" in capsys.readouterr().err
+    (bundle / "model.yaml").write_text("name: [")
+    assert cli.main(["models", "repository", "--out", str(tmp_path / "repository")]) == 1
+    assert "double/model.yaml is no model definition" in capsys.readouterr().err
     assert not (tmp_path / "repository").exists()
 
 

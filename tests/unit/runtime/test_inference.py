@@ -82,9 +82,19 @@ def test_models_lie_in_the_data_folder_of_the_user_where_no_other_is_named(tmp_p
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("file", "../model.onnx"), ("file", "/model.onnx"), ("name", "../toy"), ("publisher", "a/b"), ("version", "")],
+    [
+        ("file", "../model.onnx"),
+        ("file", "/model.onnx"),
+        ("file", ["model.onnx"]),
+        ("name", "../toy"),
+        ("publisher", "a/b"),
+        ("publisher", ["a"]),
+        ("version", ""),
+        ("tolerance", -1),
+        ("tolerance", float("nan")),
+    ],
 )
-def test_definition_leads_nowhere_else(tmp_path: Path, key: str, value: str) -> None:
+def test_definition_leads_nowhere_else(tmp_path: Path, key: str, value: object) -> None:
     with pytest.raises(FailedPrecondition, match=key):
         read_definition(write_bundle(tmp_path / "toy", **{key: value}))
 
@@ -121,12 +131,42 @@ def test_bundles_in_the_making_are_not_seen(tmp_path: Path) -> None:
     assert not ModelStore([tmp_path]).models()
 
 
-def test_definition_without_end_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 5000,
+        "",
+        # Two to the power of 60 letters, were a text made of it.
+        "".join(
+            f"a{n}: &a{n} [{'*a' + str(n - 1) if n else 'x'}, {'*a' + str(n - 1) if n else 'x'}]\n" for n in range(60)
+        )
+        + "publisher: *a59",
+    ],
+)
+def test_definition_without_end_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "model.yaml"
-    path.write_text("[" * 5000)
+    path.write_text(text)
     with pytest.raises(FailedPrecondition) as caught:
         read_definition(path)
     assert caught.value.reason == "MODEL_DEFINITION_INVALID"
+
+
+def test_definition_that_is_no_file_is_none(tmp_path: Path) -> None:
+    (tmp_path / "model.yaml").mkdir()
+    with pytest.raises(FailedPrecondition, match="IsADirectoryError") as caught:
+        read_definition(tmp_path / "model.yaml")
+    assert caught.value.reason == "MODEL_DEFINITION_INVALID"
+
+
+def test_broken_bundle_hides_no_other(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "toy")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model.yaml").write_text("name: [")
+    store = ModelStore([tmp_path])
+    assert [definition.id for definition in store.models()] == ["antiphon/toy@1"]
+    assert [error.reason for error in store.broken] == ["MODEL_DEFINITION_INVALID"]
+    with pytest.raises(FailedPrecondition, match=r"broken/model\.yaml is no model definition"):
+        store.get("acme/other")
 
 
 STATE = {"input": "h", "output": "h2", "dtype": "float32", "shape": [2, 1, 4], "batch_axis": 1}
@@ -153,6 +193,10 @@ def test_state_of_a_graph_that_runs_one_sequence_at_a_time_needs_no_axis_for_oth
         {"batching": {"max_size": 8, "delay_ms": -1}},
         {"batching": {"max_size": 8, "delay_ms": 60_000}},
         {"batching": {"max_size": 8}},
+        {"batching": {"max_size": float("inf"), "delay_ms": 1}},
+        {"inputs": [{"name": "x", "dtype": "float32", "shape": [-2, 2]}]},
+        {"inputs": [{"name": "x", "dtype": "float32", "shape": [0, 2]}]},
+        {"inputs": [{"name": ["x"], "dtype": "float32", "shape": [1, 2]}]},
         {"batching": "yes"},
         {"streaming": {"axis": 0, "size": 16}},
         {"streaming": {"axis": 1, "size": 0}},

@@ -246,8 +246,19 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     store, out = toy_store(tmp_path / "bundles"), tmp_path / "out"
     out.mkdir()
     assert len(list(out.iterdir())) == 0
+    inode = out.stat().st_ino
     write_repository(store.models(), out)
     assert len(list(out.iterdir())) == len(TOYS) + 1
+    assert out.stat().st_ino == inode, "it may be a mounted volume"
+
+
+def test_an_empty_folder_stays_empty_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_toy(tmp_path / "bundles", "double", sha256="0" * 64)
+    out = tmp_path / "out"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    _refused(ModelStore([tmp_path / "bundles"]), Path(), "MODEL_DIGEST_MISMATCH", "toy/double@1")
+    assert not list(out.iterdir())
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:

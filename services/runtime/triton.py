@@ -35,7 +35,7 @@ from services.runtime.errors import (
 from services.runtime.inference import ModelDefinition, SequenceStep, Tensor
 from services.runtime.model_store import ModelStore
 from services.runtime.triton_calls import Calls
-from services.runtime.triton_errors import FAILURES, translate
+from services.runtime.triton_errors import FAILURES, never_ran, translate
 from services.runtime.triton_memory import SharedInputs
 from services.runtime.triton_models import ServedModels, streamed_name
 from services.runtime.triton_samples import sample_inputs
@@ -55,6 +55,7 @@ T = TypeVar("T")
 
 _PATIENCE = 60.0  # seconds for a call without a deadline: no part of a conversation takes longer, and nothing hangs
 _LOAD_PATIENCE = 30.0  # seconds for the first inference of a model
+_BACKOFF_MS = 1000
 _GONE = frozenset({"SERVER_UNREACHABLE", "SERVER_GONE", "MODEL_NOT_READY"})
 _URL = re.compile(r"(?:grpc://)?((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5})/?")
 _OPTIONS = (
@@ -63,7 +64,9 @@ _OPTIONS = (
     # A server that comes back is found within a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", _BACKOFF_MS),
+    # And the wait of another client of this process for the same server is not ours.
+    ("grpc.use_local_subchannel_pool", 1),
     # One of the servers behind a name, and not the same one for every replica; all calls of a channel go there.
     ("grpc.service_config", '{"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": true}}]}'),
 )
@@ -130,7 +133,13 @@ class TritonClient:
         """
         definition = self._store.get(model)
         self._server.models.forget()
-        await self._timed(definition, _LOAD_PATIENCE, self._tiny(definition))
+        try:
+            await self._timed(definition, _LOAD_PATIENCE, self._tiny(definition))
+        except Unavailable as error:
+            # A service may start in the moment when its server does.
+            if not never_ran(error) or not await self._server.calls.there_again(_BACKOFF_MS / 500):
+                raise
+            await self._timed(definition, _LOAD_PATIENCE, self._tiny(definition))
         return definition
 
     async def probe(self, model: str, *, deadline: float = 2.0) -> None:

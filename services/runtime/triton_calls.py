@@ -59,13 +59,14 @@ class Calls:
         try:
             return await self._once(definition, inputs, ends)
         except Unavailable as error:
-            if not never_ran(error) or not await self._there_again():
+            if not never_ran(error) or not await self.there_again(_RETRY_WAIT):
                 raise
         return await self._once(definition, inputs, ends)
 
-    async def _there_again(self) -> bool:
+    async def there_again(self, seconds: float) -> bool:
+        """Waits so long at most for a server that may just be coming back."""
         try:
-            async with asyncio.timeout(_RETRY_WAIT):
+            async with asyncio.timeout(seconds):
                 await self._channel.channel_ready()
         except TimeoutError:
             return False

@@ -140,6 +140,19 @@ async def test_a_stream_under_which_the_server_dies_is_unavailable(
         await anext(stream)
 
 
+async def test_a_service_may_start_in_the_moment_when_its_server_does(
+    client: TritonClient, toys: tuple[ModelStore, Path], triton_server: TritonServer
+) -> None:
+    await asyncio.to_thread(triton_server.kill)
+    with pytest.raises(Unavailable):
+        await client.load("test/double@1")
+    await asyncio.to_thread(triton_server.start)
+    await client.load("test/double@1")
+    later = TritonClient(toys[0], triton_server.address)
+    await later.load("test/double@1")
+    await later.close()
+
+
 async def test_nothing_listens_there(toys: tuple[ModelStore, Path]) -> None:
     client = TritonClient(toys[0], "127.0.0.1:1")
     with pytest.raises(Unavailable) as caught:

@@ -20,8 +20,9 @@ class AsrSettings:
             engine, and one engine serves all models of a pool.
         workers: processes that decode; 0 means one per core that this process may use. One decodes about 20 people
             who speak at once with the commands model, about 8 with the dictation model.
-        beam: guesses that a neural search keeps; 1 takes the likeliest token each time, which costs least. Where a
-            request asks for alternatives or brings phrases it keeps at least 4.
+        beam: guesses that a neural search keeps; 1 takes the likeliest token each time. On strings of digits by an
+            unseen voice 4 made a fifth fewer errors than 1, for twice the CPU; 8 no fewer than 4. Where a request asks
+            for alternatives or brings phrases, at least 4 are kept.
         model_timeout: longest wait for one call of a neural model, seconds; then the stream ends.
         request_ms: audio sent to a worker at once; smaller messages are collected. Less costs CPU, more costs latency.
         slice_ms: most audio in one request: a long message must not hold up the worker's other sessions.
@@ -37,7 +38,7 @@ class AsrSettings:
 
     models: Mapping[str, str] = field(default_factory=_bundled)
     workers: int = 0
-    beam: int = 1
+    beam: int = 4
     model_timeout: float = 5.0
     request_ms: int = 60
     slice_ms: int = 240

@@ -78,8 +78,8 @@ train-torch-setup: ## Make the environment of the recipes that need torch in bui
 .PHONY: triton-setup
 triton-setup: $(BUILD)/triton/.installed ## Make the environment of the local Triton server in build/triton (about 500 MB)
 
-$(BUILD)/triton/.installed: requirements/triton.txt tools/find-python.sh
-	@python=$$(tools/find-python.sh); "$$python" -m venv --clear $(BUILD)/triton
+$(BUILD)/triton/.installed: requirements/triton.txt
+	@python=$$(tools/check-triton.sh); "$$python" -m venv --clear $(BUILD)/triton
 	@$(BUILD)/triton/bin/python -m pip --disable-pip-version-check --no-input install --require-hashes \
 		--requirement requirements/triton.txt
 	@touch $@

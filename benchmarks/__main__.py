@@ -12,6 +12,7 @@ NAMES = (
     "start",
     "language_model",
     "recognition",
+    "transducer",
     "understanding",
     "synthesis",
     "turns",

@@ -190,6 +190,7 @@ async def test_stats(engine: PocketsphinxEngine) -> None:
     stats = (await hear(engine, pcm.tobytes()))[-1]
     assert isinstance(stats, SessionStats)
     assert stats.speech_seconds == pytest.approx(pcm.size / 16_000 - 1.2, abs=0.3)
+    assert stats.cpu_seconds is not None
     assert 0.0 < stats.cpu_seconds < 0.5 * pcm.size / 16_000
 
 

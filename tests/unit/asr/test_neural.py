@@ -125,7 +125,7 @@ async def test_words_begin_the_delay_before_their_token_but_not_within_the_word_
     async with ears(tmp_path, TinyBundle(parameters={"delay_ms": delay_ms})) as listener:
         (final,) = finals(await listener.hear(words=True))
     words = final.alternatives[0].words
-    assert (words[1].start, words[1].end) == (pytest.approx(start), pytest.approx(0.944))
+    assert [words[1].start, words[1].end] == pytest.approx([start, 0.944])
     assert all(one.end <= other.start + 1e-6 for one, other in itertools.pairwise(words))
 
 

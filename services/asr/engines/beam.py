@@ -24,6 +24,8 @@ from services.asr.engines.transducer_model import BLANK, Floats, Prediction, Tra
 
 _SPREAD = 8.0  # natural log units below the best, beyond which a guess is dropped: 12 finds no more, 5 less
 _LIFT = 10.0  # by which hotwords lift a token that would have been dropped
+_MOST_EARNED = 60.0  # by one token: a long phrase of the largest boosts would leave the range of numbers
+_SMALLEST = 1e-300  # likelihoods here are numbers, not logarithms
 _EXTRA_TOKENS = 4  # looked at beyond the width, for a hotword's bonus may lift them
 
 _Key = tuple[int, ...]
@@ -147,10 +149,10 @@ class Beam:
         """What each token earns, and the states after it."""
         sets = list(zip(self._hotwords, guess.states, strict=True))
         steps = [[each.step(state, token) for each, state in sets] for token in tokens]
-        earned = [sum(bonus for bonus in (step[1] for step in found)) for found in steps]
+        earned = [_bounded(sum(bonus for _, bonus in found)) for found in steps]
         states = [tuple(step[0] for step in found) for found in steps]
-        missed = sum(each.end(state) for each, state in sets)
-        if missed or any(earned):
+        missed = _bounded(sum(each.end(state) for each, state in sets))
+        if tokens and (missed or any(earned)):
             scale = _scale(row, tokens, earned, missed)
             earned = [each - scale for each in earned]
         return list(zip(earned, states, strict=True))
@@ -177,12 +179,17 @@ class Beam:
         return [replace(guess, scores=rows, since=since) for guess, rows in zip(guesses, scores, strict=True)]
 
 
+def _bounded(earned: float) -> float:
+    return max(-_MOST_EARNED, min(earned, _MOST_EARNED))
+
+
 def _scale(row: Floats, tokens: Sequence[int], earned: Sequence[float], missed: float) -> float:
     """By how much all tokens together would be likelier, as a logarithm; those not named earn what is `missed`."""
-    likely = np.exp(row[list(tokens)].astype(np.float64))
-    others = max(0.0, float(np.exp(row[1:].astype(np.float64)).sum() - likely.sum()))
+    above = row[1:].astype(np.float64) - float(row[1:].max())
+    likely = np.exp(above[np.array(tokens, np.int64) - 1])
+    others = max(0.0, float(np.exp(above).sum() - likely.sum()))
     lifted = float((likely * np.exp(earned)).sum()) + others * math.exp(missed)
-    return math.log(lifted / (float(likely.sum()) + others))
+    return math.log(max(lifted, _SMALLEST) / (float(likely.sum()) + others))
 
 
 def _keep(guesses: dict[_Key, _Guess], guess: _Guess) -> None:

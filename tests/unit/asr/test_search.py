@@ -153,6 +153,15 @@ async def test_hotwords_make_nothing_more_likely_to_be_said_at_all() -> None:
     assert plain[0].tokens == expecting[0].tokens == (1,)
 
 
+@pytest.mark.parametrize("size", [1e4, 1e30])
+async def test_certainty_of_any_degree_and_endless_phrases_are_borne(size: float) -> None:
+    table = random_table(4, frames=12, tokens=5) * np.float32(size)
+    phrases = Hotwords([([[1], [2], [3]] * 60, 20.0), ([[4]], 20.0), ([[1]] * 100, 20.0), ([[1]], 20.0)])
+    for hotwords in ((), (phrases,)):
+        found = await beam(TableTransducer(table, 2), 6, 4, *hotwords)
+        assert all(np.isfinite(each.score) for each in found)
+
+
 async def test_a_bonus_makes_nothing_of_silence() -> None:
     model = TableTransducer(peaked(*[0] * 20))
     assert (await beam(model, 4, 4, Hotwords([([[1]], 3.0), ([[2], [3]], 3.0)])))[0].tokens == ()

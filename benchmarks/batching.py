@@ -173,7 +173,6 @@ async def measure(seconds: float, rounds: int, delay_ms: float, threads: int) ->
                 await flat_out(asked, 4, 0.3)
             print(f"{made.what}; {threads} threads, budget {delay_ms:g} ms, {rounds} rounds of {seconds:g} s")
             print(f"outputs merged and alone differ by at most {await differ(client, made):.1e}\n")
-            lag[0] = 0.0
             later = await loads(both, seconds, rounds)
             hold = client.batches(made.merged.id).longest_hold * 1000
         finally:

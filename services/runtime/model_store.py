@@ -137,7 +137,7 @@ def read_definition(path: Path) -> ModelDefinition:
 
 
 def definitions_below(root: Path) -> list[Path]:
-    """Every `model.yaml` in a store, a whole before its parts. Folders that begin with a dot are somebody's unfinished work."""
+    """Every `model.yaml` in a store, a whole before its parts; folders with a dot are somebody's unfinished work."""
     found = [path for depth in range(_DEPTH + 1) for path in root.glob("*/" * depth + DEFINITION)]
     seen = (path for path in found if not any(part[0] == "." for part in path.relative_to(root).parts))
     return sorted(seen, key=lambda path: path.parent)

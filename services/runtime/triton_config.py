@@ -56,10 +56,14 @@ Fields = Sequence[tuple[str, Any]]
 def production(definition: ModelDefinition) -> str:
     """The form for GPUs. States along another axis than the first cannot be merged by Triton: such models run alone.
 
+    A model whose states Triton would take for each other (`mixes_states`) has the other form here too.
+
     Raises:
         FailedPrecondition: `MODEL_DEFINITION_INVALID`, the key `parameters.triton` asks for what cannot be.
     """
     options = _options(definition)
+    if mixes_states(definition):
+        return cpu(definition)
     merged = _merged(definition) and all(state.batch_axis == 0 and len(state.shape) > 1 for state in definition.states)
     fields: list[tuple[str, Any]] = [
         ("name", definition.triton_name),
@@ -70,10 +74,21 @@ def production(definition: ModelDefinition) -> str:
         ("instance_group", [("count", _count(definition, options, "instances", 1)), ("kind", Word("KIND_GPU"))]),
     ]
     if options.get("tensorrt"):
-        fields.append(("optimization", _tensorrt(definition, options)))
+        fields.append(("optimization", _tensorrt(definition, options, merged)))
     if not definition.states:  # Triton warms up past its scheduler, where a sequence has no state: the load would fail
         fields.extend(_warm_ups(definition, merged))
     return render([*fields, *_identity(definition)])
+
+
+def mixes_states(definition: ModelDefinition) -> bool:
+    """Whether Triton would hand a state's output to another one's input.
+
+    It pairs them by their places in the alphabet, whatever the configuration says
+    (https://github.com/triton-inference-server/core/blob/main/src/sequence_state.cc, `SequenceStates::OutputState`):
+    `h1` and `h10` come in this order, `h10_next` and `h1_next` in that.
+    """
+    outputs = [state.output for state in sorted(definition.states, key=lambda state: state.input)]
+    return outputs != sorted(outputs)
 
 
 def cpu(definition: ModelDefinition) -> str:
@@ -230,20 +245,20 @@ def _identity(definition: ModelDefinition) -> Fields:
     return [("parameters", [("key", key), ("value", [("string_value", text)])]) for key, text in facts.items()]
 
 
-def _tensorrt(definition: ModelDefinition, options: Mapping[str, Any]) -> Fields:
+def _tensorrt(definition: ModelDefinition, options: Mapping[str, Any], merged: bool) -> Fields:
     settings = {
         "precision_mode": "FP16" if options.get("fp16") else "FP32",
         "trt_engine_cache_enable": "true",
         "trt_engine_cache_path": f"{ENGINE_CACHE}/{definition.triton_name}",
-        **_profiles(definition, options.get("shapes") or {}),
+        **_profiles(definition, options.get("shapes") or {}, merged),
     }
     parameters = [("parameters", [("key", key), ("value", value)]) for key, value in settings.items()]
     return [("execution_accelerators", [("gpu_execution_accelerator", [("name", "tensorrt"), *parameters])])]
 
 
-def _profiles(definition: ModelDefinition, named: Mapping[str, Any]) -> dict[str, str]:
+def _profiles(definition: ModelDefinition, named: Mapping[str, Any], merged: bool) -> dict[str, str]:
     """Shapes for which one engine is built: TensorRT would build another, for minutes, at each new one."""
-    most = definition.batching.max_size if definition.batching else 1
+    most = definition.batching.max_size if definition.batching and merged else 1
     found: dict[str, list[str]] = {"min": [], "opt": [], "max": []}
     for spec in definition.inputs:
         for which, rows in (("min", 1), ("opt", most), ("max", most)):

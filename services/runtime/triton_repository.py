@@ -14,6 +14,7 @@ and, where a long input may be cut, the decoupled model `<triton name>.stream` b
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +28,8 @@ from services.runtime.inference import ModelDefinition
 from services.runtime.onnx import inspect
 from services.runtime.triton_config import STREAM_SUFFIX
 from services.runtime.triton_samples import sample_inputs
+
+logger = logging.getLogger(__name__)
 
 PLATFORMS = ("gpu", "cpu")
 CPU_CONFIG = "cpu"
@@ -117,6 +120,12 @@ def _write_model(definition: ModelDefinition, root: Path, platform: str) -> None
     version = folder / "1"
     version.mkdir(parents=True)
     (folder / "configs").mkdir()
+    if platform == "gpu" and triton_config.mixes_states(definition):
+        logger.warning(
+            "Model %s serves without the GPU: Triton pairs states by the alphabet, and the names of its inputs and "
+            "outputs are in different order.",
+            definition.id,
+        )
     forms = {"gpu": triton_config.production(definition), CPU_CONFIG: triton_config.cpu(definition)}
     (folder / "config.pbtxt").write_text(forms[platform], encoding="utf-8")
     (folder / "configs" / f"{CPU_CONFIG}.pbtxt").write_text(forms[CPU_CONFIG], encoding="utf-8")

@@ -96,6 +96,25 @@ def _cpu(definition: ModelDefinition) -> model_config_pb2.ModelConfig:
     return text_format.Parse(triton_config.cpu(definition), model_config_pb2.ModelConfig())
 
 
+def _numbered(*names: str) -> ModelDefinition:
+    return replace(ENCODER, states=tuple(StateSpec(name, f"{name}_next", "float32", (1, 256)) for name in names))
+
+
+def test_states_that_triton_would_mix_up_are_not_left_to_it() -> None:
+    assert _production(_numbered("h1", "h2", "c1")).backend == "onnxruntime"
+    mixed = _numbered("h1", "h2", "h10")
+    assert triton_config.mixes_states(mixed)
+    assert triton_config.production(mixed) == triton_config.cpu(mixed)
+
+
+def test_a_model_that_runs_alone_has_engines_for_one_row() -> None:
+    alone = replace(
+        ZIPFORMER, inputs=(TensorSpec("x", "float32", (None, 45, 80)),), parameters={"triton": {"tensorrt": True}}
+    )
+    assert "cached_key_0:128x1x128" in triton_config.production(alone)
+    assert "x:8x45x80" not in triton_config.production(alone)
+
+
 def test_triton_merges_only_what_it_can() -> None:
     assert _production(LABELS).max_batch_size == 16
     assert _production(ENCODER).max_batch_size == 32

@@ -103,7 +103,7 @@ class SharedInputs:
         self._free.clear()
 
     async def _make(self) -> Region | None:
-        name = f"antiphon-{secrets.token_hex(12)}"
+        name = f"antiphon-inputs-{os.getpid()}-{secrets.token_hex(8)}"
         path = _FOLDER / name
         self._made += 1
         memory: mmap.mmap | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -403,7 +404,7 @@ async def test_models_that_serve_load_and_are_healthy(client: TritonClient) -> N
 
 
 def shared() -> set[str]:
-    return {path.name for path in Path("/dev/shm").glob("antiphon-*")}  # noqa: S108 - where regions would be left
+    return {path.name for path in Path("/dev/shm").glob(f"antiphon-inputs-{os.getpid()}-*")}  # noqa: S108 - where regions would be left
 
 
 async def test_large_inputs_go_by_shared_memory_and_leave_nothing_behind(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from pathlib import Path
 
 import grpc
@@ -31,7 +32,7 @@ DEFINITION = ModelDefinition(
 
 
 def left_behind() -> set[str]:
-    return {path.name for path in Path("/dev/shm").glob("antiphon-*")}  # noqa: S108 - where regions would be left
+    return {path.name for path in Path("/dev/shm").glob(f"antiphon-inputs-{os.getpid()}-*")}  # noqa: S108 - where regions would be left
 
 
 @pytest.fixture

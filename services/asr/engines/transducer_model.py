@@ -13,6 +13,7 @@ A bundle is a folder with `model.yaml` (`file: tokens.txt`, no tensors) and thes
     symbols_per_frame: most tokens at one frame, 3 if not given
     delay_ms: from the beginning of a word to its first token, 0 if not given
     tail_ms: silence to hear after the last sound, 0 if not given
+    blank_penalty: taken off the score of a blank, natural log units, 0 if not given: for a model that misses words
     least_budget: smallest share of its cost that an encoder with a dial is asked for, 0 if not given
     lowercase: true where tokens are upper case and text shall not be
 """
@@ -38,6 +39,7 @@ BLANK = 0
 _UNLIMITED_ROWS = 1024
 _MAX_WINDOW = 4_096  # frames, 41 s: no model that streams takes more
 _MAX_SYMBOLS = 10
+_MAX_PENALTY = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ class LstmTransducer:
         self.parts: tuple[str, ...] = (self._encoder.id, self._predictor.id, self._joiner.id)
         self.shape, self._subsampling = given.shape()
         self.symbols_per_frame = given.number("symbols_per_frame", 3, least=1, most=_MAX_SYMBOLS)
-        self._least_budget = given.fraction("least_budget", 0.0)
+        self._blank_penalty = np.float32(given.between("blank_penalty", 0.0, least=0.0, most=_MAX_PENALTY))
+        self._least_budget = given.between("least_budget", 0.0, least=0.0, most=1.0)
         definition.verified_bytes()
         self.tokens = Tokens.read(definition.path, lowercase=bool(definition.parameters.get("lowercase", False)))
         self._has_dial = any(spec.name == "budget" for spec in self._encoder.inputs)
@@ -166,7 +169,9 @@ class LstmTransducer:
             inputs = {"encoded": encoded[part], "predicted": predicted[part]}
             outputs = await self._client.infer(self._joiner.id, inputs, deadline=self._patience)
             found.append(sound(self._joiner.id, outputs["logits"], (len(inputs["encoded"]), len(self.tokens))))
-        return np.concatenate(found)
+        logits = np.concatenate(found)
+        logits[:, BLANK] -= self._blank_penalty
+        return logits
 
     def _check(self) -> None:
         """The parts must fit each other: what does not would only fail in the middle of somebody's speech."""
@@ -202,10 +207,10 @@ class Parameters:
             raise invalid(self._definition, f"parameters.{key}", f"must be a whole number from {least} to {most}")
         return value
 
-    def fraction(self, key: str, default: float) -> float:
+    def between(self, key: str, default: float, *, least: float, most: float) -> float:
         value = self._given.get(key, default)
-        if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
-            raise invalid(self._definition, f"parameters.{key}", "must be a number from 0 to 1")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
+            raise invalid(self._definition, f"parameters.{key}", f"must be a number from {least:g} to {most:g}")
         return float(value)
 
     def features(self) -> FeatureSettings:

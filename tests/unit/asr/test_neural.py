@@ -170,6 +170,15 @@ async def test_a_session_that_is_left_ends_its_sequence(tmp_path: Path) -> None:
         assert steps[-1].end
 
 
+async def test_a_penalty_for_blanks_has_faint_sounds_heard(tmp_path: Path) -> None:
+    faint = tones(["four"], seconds=0.15, amplitude=0.05)
+    audio = np.concatenate((silence(0.5), tones(["two"], gap=0.05), faint, silence(1.0))).tobytes()
+    async with ears(tmp_path / "plain", beam=1) as listener:
+        assert texts(await listener.hear(audio)) == ["two"]
+    async with ears(tmp_path / "eager", TinyBundle(parameters={"blank_penalty": 2.0}), beam=1) as listener:
+        assert texts(await listener.hear(audio)) == ["two four"]
+
+
 async def test_a_cough_before_the_first_window_leaves_nothing(tmp_path: Path) -> None:
     async with ears(tmp_path) as listener:
         session = listener.session()
@@ -335,6 +344,7 @@ async def test_provenance_follows_the_model_to_its_home(tmp_path: Path) -> None:
         (TinyBundle(parameters={"subsampling": True}), "subsampling"),
         (TinyBundle(parameters={"symbols_per_frame": 99}), "symbols_per_frame"),
         (TinyBundle(parameters={"least_budget": 2}), "least_budget"),
+        (TinyBundle(parameters={"blank_penalty": float("nan")}), "blank_penalty"),
         (TinyBundle(parameters={"encoder": 5}), "encoder"),
         (TinyBundle(parameters={"encoder": "tiny/tones.predictor@1"}), "features"),
         (TinyBundle(parameters={"engine": "telepathy"}), "engine"),

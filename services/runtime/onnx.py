@@ -17,7 +17,6 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from services.runtime.batcher import Batcher, BatchStats, Feeds, Lanes
 from services.runtime.errors import (
-    AntiphonError,
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
@@ -27,7 +26,7 @@ from services.runtime.graphs import GraphInfo, check_graph
 from services.runtime.inference import ModelDefinition, SequenceStep, Tensor, TensorSpec
 from services.runtime.model_store import ModelStore
 from services.runtime.pieces import pieces_of
-from services.runtime.sequences import IDLE, SequenceStates, zeros
+from services.runtime.sequences import IdleSweep, SequenceStates, zeros
 
 # onnxruntime's exceptions have no common parent of their own.
 _NATIVE_ERRORS = (
@@ -80,8 +79,7 @@ class OnnxClient:
         self._intra_op_threads = intra_op_threads
         self._batchers: dict[str, asyncio.Task[Batcher]] = {}
         self._sequences = SequenceStates()
-        self._sweep: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._idle = IdleSweep(self._sequences)
 
     @property
     def bytes_of_states(self) -> int:
@@ -136,9 +134,7 @@ class OnnxClient:
 
     async def close(self) -> None:
         """Waits for what runs; nothing can be inferred afterwards."""
-        self._closed = True
-        if self._sweep is not None:
-            self._sweep.cancel()
+        self._idle.close()
         for task in self._batchers.values():
             if task.done() and not task.exception():
                 task.result().close()
@@ -168,15 +164,8 @@ class OnnxClient:
             self._sequences.release(definition, sequence)
             raise
         self._sequences.keep(definition, sequence, outputs)
-        if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(IDLE, self._sweep_idle)
+        self._idle.watch()
         return outputs
-
-    def _sweep_idle(self) -> None:
-        """What callers have left goes in time, also if none comes any more."""
-        self._sequences.sweep()
-        again = len(self._sequences) > 0 and not self._closed
-        self._sweep = asyncio.get_running_loop().call_later(IDLE, self._sweep_idle) if again else None
 
     async def _run(self, definition: ModelDefinition, feeds: Feeds, deadline: float | None) -> dict[str, Tensor]:
         if deadline is not None and deadline <= 0:
@@ -194,7 +183,7 @@ class OnnxClient:
             task = self._batchers[definition.id] = asyncio.create_task(self._open(definition))
         try:
             return await asyncio.shield(task)
-        except AntiphonError:
+        except Exception:  # also what no file explains, such as memory that ran out
             if self._batchers.get(definition.id) is task:
                 del self._batchers[definition.id]
             raise

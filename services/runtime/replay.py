@@ -85,7 +85,7 @@ class Replays:
 
     def start(self, definition: ModelDefinition, sequence: SequenceStep, home: int) -> Replay:
         """Forgets what was there under this id. Raises Overloaded."""
-        self._sweep()
+        self.sweep()
         self._refuse_busy(definition, sequence)
         self.drop(definition, sequence)
         if len(self._open) >= self._limits.sequences:
@@ -96,7 +96,7 @@ class Replays:
 
     def get(self, definition: ModelDefinition, sequence: SequenceStep) -> Replay:
         """Raises InvalidInput `SEQUENCE_UNKNOWN`, or `SEQUENCE_BUSY` while another call of it runs."""
-        self._sweep()
+        self.sweep()
         self._refuse_busy(definition, sequence)
         replay = self._open.get((definition.id, sequence.id))
         if replay is None:
@@ -127,15 +127,8 @@ class Replays:
         if replay := self._open.pop((definition.id, sequence.id), None):
             self._size -= replay.size
 
-    def _refuse_busy(self, definition: ModelDefinition, sequence: SequenceStep) -> None:
-        replay = self._open.get((definition.id, sequence.id))
-        if replay and replay.busy:
-            raise InvalidInput(
-                f"Another call of sequence {sequence.id} of model {definition.id} is still running.",
-                reason="SEQUENCE_BUSY",
-            )
-
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Drops what was idle for too long."""
         oldest = self._clock() - IDLE
         while self._open:
             key, replay = next(iter(self._open.items()))
@@ -143,6 +136,14 @@ class Replays:
                 break
             del self._open[key]
             self._size -= replay.size
+
+    def _refuse_busy(self, definition: ModelDefinition, sequence: SequenceStep) -> None:
+        replay = self._open.get((definition.id, sequence.id))
+        if replay and replay.busy:
+            raise InvalidInput(
+                f"Another call of sequence {sequence.id} of model {definition.id} is still running.",
+                reason="SEQUENCE_BUSY",
+            )
 
 
 def steps_of(definition: ModelDefinition) -> int:

@@ -29,6 +29,7 @@ from services.runtime.errors import (
 )
 from services.runtime.inference import ModelClient, ModelDefinition, SequenceStep, Tensor
 from services.runtime.replay import Replay, ReplayLimits, Replays, steps_of
+from services.runtime.sequences import IdleSweep
 
 logger = logging.getLogger(__name__)
 _meter = metrics.get_meter("antiphon")
@@ -85,6 +86,7 @@ class ResilientClient:
         self._patience = patience if fallback else None
         self._circuits = Circuits(self._probe, self._changed)
         self._replays = Replays(lambda: asyncio.get_running_loop().time(), limits or ReplayLimits())
+        self._idle = IdleSweep(self._replays)
 
     def definition(self, model: str) -> ModelDefinition:
         return self._primary.definition(model)
@@ -150,6 +152,7 @@ class ResilientClient:
         raise _away(definition)
 
     async def close(self) -> None:
+        self._idle.close()
         await self._circuits.close()
         for home in self._homes:
             await home.close()
@@ -176,6 +179,7 @@ class ResilientClient:
                 self._replays.drop(definition, sequence)
         if not over:
             self._replays.add(replay, inputs)
+            self._idle.watch()
         return outputs
 
     def _opened(self, definition: ModelDefinition, sequence: SequenceStep) -> Replay:

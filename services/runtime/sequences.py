@@ -7,10 +7,12 @@ sequence at once are refused instead of one of them winning.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -136,6 +138,40 @@ class SequenceStates:
     def _drop(self, key: _Key) -> None:
         if kept := self._kept.pop(key, None):
             self._bytes -= kept.size
+
+
+class Swept(Protocol):
+    """Holds what callers may leave behind."""
+
+    def __len__(self) -> int: ...
+
+    def sweep(self) -> None:
+        """Drops what was idle for `IDLE`."""
+        ...
+
+
+class IdleSweep:
+    """Has what callers have left go in time, also if no call comes any more: a timer runs while anything is held."""
+
+    def __init__(self, swept: Swept) -> None:
+        self._swept = swept
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def watch(self) -> None:
+        """To be called after something was put there, in the event loop."""
+        if self._timer is None and not self._closed and len(self._swept):
+            self._timer = asyncio.get_running_loop().call_later(IDLE, self._look)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = None
+        self._swept.sweep()
+        self.watch()
 
 
 def zeros(definition: ModelDefinition) -> dict[str, Tensor]:

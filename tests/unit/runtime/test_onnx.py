@@ -18,7 +18,7 @@ from services.runtime.errors import (
     Overloaded,
     Unavailable,
 )
-from services.runtime.inference import SequenceStep
+from services.runtime.inference import ModelDefinition, SequenceStep
 from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
 from tests.unit.runtime.tiny_graphs import graph, write_bundle
@@ -99,6 +99,19 @@ async def test_bundles_that_cannot_serve_say_why(client: OnnxClient, model: str,
         with pytest.raises(FailedPrecondition) as caught:
             await client.load(model)
         assert caught.value.reason == reason
+
+
+async def test_a_load_that_failed_for_want_of_memory_is_tried_again(
+    client: OnnxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(definition: ModelDefinition) -> bytes:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ModelDefinition, "verified_bytes", no_room)
+        with pytest.raises(MemoryError):
+            await client.load("test/product")
+    await client.load("test/product")
 
 
 async def test_deadline_stops_the_run_and_frees_its_thread(client: OnnxClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from services.runtime.errors import InvalidInput, Overloaded
 from services.runtime.inference import ModelDefinition, SequenceStep, StateSpec
-from services.runtime.sequences import IDLE, SequenceStates
+from services.runtime.sequences import IDLE, IdleSweep, SequenceStates
+from tests.fakes.virtual_time import run
 
 pytestmark = pytest.mark.unit
 
@@ -123,3 +125,21 @@ def test_a_start_beyond_the_bounds_is_refused_until_there_is_room(bounds: dict[s
     assert step(sequences, 1, start=True) == 1  # starting anew takes no more room
     clock.now += IDLE
     assert step(sequences, 3, start=True) == 1
+
+
+def test_what_callers_left_goes_also_if_no_call_comes_any_more() -> None:
+    async def scenario() -> None:
+        states = SequenceStates(clock=asyncio.get_running_loop().time)
+        sweep = IdleSweep(states)
+        sweep.watch()  # nothing is there yet: no timer
+        for number in (1, 2):
+            step(states, number, start=True)
+            sweep.watch()
+            await asyncio.sleep(IDLE / 2)
+        await asyncio.sleep(IDLE / 2)
+        assert len(states) == 1
+        await asyncio.sleep(IDLE)
+        assert (len(states), states.size) == (0, 0)
+        sweep.close()
+
+    run(scenario())

@@ -30,6 +30,10 @@ TURN_POOLS = (
     PoolSettings(
         "asr-dictation", "asr", locales=("en-GB",), settings={"models": {"en": "cmusphinx/en-dictation"}, "workers": 1}
     ),
+    # And one of a neural recogniser, that only those who name it meet.
+    PoolSettings(
+        "asr-digits", "asr", locales=("en",), arm="digits", settings={"models": {"en": "antiphon/digits-conv"}}
+    ),
     PoolSettings("skills-bad", "skills", tenants=("globex",), spec=bad_skills.SPEC_PATH),
 )
 RUNTIME_TESTS = Path(__file__).parent / "runtime"

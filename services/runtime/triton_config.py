@@ -56,6 +56,8 @@ Fields = Sequence[tuple[str, Any]]
 def production(definition: ModelDefinition) -> str:
     """The form for GPUs. States along another axis than the first cannot be merged by Triton: such models run alone.
 
+    The outputs must be as the graph has them, not only compatible: onnxruntime's backend loads no other
+    (https://github.com/triton-inference-server/onnxruntime_backend/blob/main/src/onnxruntime.cc, `ValidateOutputs`).
     A model whose states Triton would take for each other (`mixes_states`) has the other form here too.
 
     Raises:
@@ -65,6 +67,7 @@ def production(definition: ModelDefinition) -> str:
     if mixes_states(definition):
         return cpu(definition)
     merged = _merged(definition) and all(state.batch_axis == 0 and len(state.shape) > 1 for state in definition.states)
+    merged = merged and all(spec.shape[0] is None for spec in definition.outputs)
     fields: list[tuple[str, Any]] = [
         ("name", definition.triton_name),
         ("backend", "onnxruntime"),

@@ -18,12 +18,13 @@ import logging
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from services.runtime import triton_config
 from services.runtime.errors import FailedPrecondition
-from services.runtime.graphs import check_graph
+from services.runtime.graphs import GraphInfo, check_graph
 from services.runtime.inference import ModelDefinition
 from services.runtime.onnx import inspect
 from services.runtime.triton_config import STREAM_SUFFIX
@@ -115,7 +116,8 @@ def _refuse_contents(out: Path) -> None:
 
 def _write_model(definition: ModelDefinition, root: Path, platform: str) -> None:
     content = definition.verified_bytes()
-    check_graph(definition, inspect(definition.path))
+    graph = inspect(definition.path)
+    check_graph(definition, graph)
     folder = root / definition.triton_name
     version = folder / "1"
     version.mkdir(parents=True)
@@ -126,11 +128,17 @@ def _write_model(definition: ModelDefinition, root: Path, platform: str) -> None
             "outputs are in different order.",
             definition.id,
         )
-    forms = {"gpu": triton_config.production(definition), CPU_CONFIG: triton_config.cpu(definition)}
+    forms = {"gpu": triton_config.production(_as_in(graph, definition)), CPU_CONFIG: triton_config.cpu(definition)}
     (folder / "config.pbtxt").write_text(forms[platform], encoding="utf-8")
     (folder / "configs" / f"{CPU_CONFIG}.pbtxt").write_text(forms[CPU_CONFIG], encoding="utf-8")
     (version / "model.onnx").write_bytes(content)
     _write_program(version, "model.py", _description(definition))
+
+
+def _as_in(graph: GraphInfo, definition: ModelDefinition) -> ModelDefinition:
+    """With the shapes of its outputs as the file states them; a definition may say more or less."""
+    own = {spec.name: spec for spec in graph.outputs if spec.shape}
+    return replace(definition, outputs=tuple(own.get(spec.name, spec) for spec in definition.outputs))
 
 
 def _write_stream(definition: ModelDefinition, root: Path) -> None:

@@ -125,6 +125,9 @@ def test_triton_merges_only_what_it_can() -> None:
     flat = replace(LABELS, outputs=(TensorSpec("labels", "float32", (None,)),))
     assert _production(flat).max_batch_size == _cpu(flat).max_batch_size == 0
     assert _production(replace(LABELS, batching=None)).max_batch_size == 0
+    one_row = replace(LABELS, outputs=(TensorSpec("labels", "float32", (1, 61)),))
+    assert _production(one_row).max_batch_size == 0
+    assert list(_production(one_row).output[0].dims) == [1, 61]
 
 
 def test_dimensions_leave_out_the_merged_axis_and_nothing_else() -> None:
@@ -232,6 +235,19 @@ def test_a_repository_has_both_forms_of_every_model(tmp_path: Path, platform: st
     content = (out / "toy.double@1" / "1" / "model.onnx").read_bytes()
     assert described["sha256"] == hashlib.sha256(content).hexdigest()
     assert not [path for path in out.parent.iterdir() if path != out]
+
+
+@pytest.mark.parametrize(
+    ("toy", "declared", "dims"), [("double", [-1, 4], [-1]), ("count", [-1, -1], [1, 2])], ids=["more", "less"]
+)
+def test_outputs_for_gpus_are_as_the_graph_has_them(
+    tmp_path: Path, toy: str, declared: list[int], dims: list[int]
+) -> None:
+    """A definition may say more than its graph, or less; onnxruntime's backend compares exactly."""
+    write_toy(tmp_path / "bundles", toy, outputs=[{"name": "y", "dtype": "float32", "shape": declared}])
+    write_repository(ModelStore([tmp_path / "bundles"]).models(), tmp_path / "out")
+    text = (tmp_path / "out" / f"toy.{toy}@1" / "config.pbtxt").read_text()
+    assert list(text_format.Parse(text, model_config_pb2.ModelConfig()).output[0].dims) == dims
 
 
 def test_bundles_that_are_no_graph_are_left_out(tmp_path: Path) -> None:

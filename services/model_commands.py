@@ -13,7 +13,7 @@ from pathlib import Path
 
 from services.catalogue.commands import add_verbs
 from services.runtime.errors import AntiphonError
-from services.runtime.model_store import ModelStore
+from services.runtime.model_store import ModelStore, model_folders
 from services.runtime.triton_repository import PLATFORMS, write_repository
 
 OK, FAILED = 0, 1
@@ -69,7 +69,7 @@ def repository(options: argparse.Namespace) -> int:
 
     Otherwise its model would be missing on the server, and nobody would know until it is asked for.
     """
-    store = ModelStore.with_bundled(*bundled_folders())
+    store = ModelStore([*model_folders(), *bundled_folders()])
     for error in store.broken:
         raise error
     names = write_repository(store.models(), options.out, options.platform)

@@ -18,7 +18,7 @@ from typing import Protocol
 from services.model_commands import bundled_folders
 from services.runtime.backends import BACKEND_VARIABLE, TRITON, URL_VARIABLE
 from services.runtime.errors import AntiphonError, FailedPrecondition
-from services.runtime.model_store import ModelStore
+from services.runtime.model_store import ModelStore, model_folders
 from services.runtime.triton_repository import servable, write_repository
 from services.runtime.triton_server import TritonServer
 
@@ -58,7 +58,7 @@ def local_triton(
             "or leave it out and have --triton start one",
             reason="SETTINGS_INVALID",
         )
-    store = ModelStore.with_bundled(*bundled_folders(capabilities), environ=environ)
+    store = ModelStore([*model_folders(environ), *bundled_folders(capabilities)])
     for error in store.broken:
         progress(error.message)
     definitions = servable(store.models())

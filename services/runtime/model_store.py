@@ -66,8 +66,7 @@ _TOLD = 3  # broken bundles in one message
 class ModelStore:
     """Bundles found in folders. The first folder that holds a given `publisher/name@version` wins.
 
-    A bundle whose definition is none hides no other: it is told of in the log, and whoever asks for a model that is
-    not there hears of it.
+    A bundle whose definition is none hides no other; whoever asks for a model that is not there hears of it.
 
     Attributes:
         broken: why definitions could not be read.
@@ -80,15 +79,17 @@ class ModelStore:
             try:
                 definition = read_definition(path)
             except FailedPrecondition as error:
-                logger.error("%s", error.message)
                 self.broken.append(error)
             else:
                 self._models.setdefault(definition.id, definition)
 
     @classmethod
     def with_bundled(cls, *bundled: Path, environ: Mapping[str, str] = os.environ) -> ModelStore:
-        """The operator's folders first, then those that ship with a capability."""
-        return cls([*model_folders(environ), *bundled])
+        """The operator's folders first, then those that ship with a capability. What is broken is told in the log."""
+        store = cls([*model_folders(environ), *bundled])
+        for error in store.broken:
+            logger.error("%s", error.message)
+        return store
 
     def models(self) -> Sequence[ModelDefinition]:
         return tuple(self._models.values())
@@ -130,7 +131,7 @@ def read_definition(path: Path) -> ModelDefinition:
             parameters=dict(raw.get("parameters", {})),
         )
     except _WRONG as error:
-        why = f" at {str(error).splitlines()[0][:80]}" if str(error) and not isinstance(error, OSError) else ""
+        why = "" if isinstance(error, OSError) else f" at {' '.join(str(error).split())[:160]}"
         raise FailedPrecondition(
             f"{path} is no model definition: {type(error).__name__}{why}.", reason="MODEL_DEFINITION_INVALID"
         ) from error

@@ -158,11 +158,13 @@ def test_definition_that_is_no_file_is_none(tmp_path: Path) -> None:
     assert caught.value.reason == "MODEL_DEFINITION_INVALID"
 
 
-def test_broken_bundle_hides_no_other(tmp_path: Path) -> None:
+def test_broken_bundle_hides_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_bundle(tmp_path / "toy")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model.yaml").write_text("name: [")
-    store = ModelStore([tmp_path])
+    store = ModelStore.with_bundled(tmp_path, environ={"XDG_DATA_HOME": str(tmp_path / "none")})
+    assert "broken/model.yaml is no model definition: ParserError" in caplog.text
+    assert "line 1" in caplog.text
     assert [definition.id for definition in store.models()] == ["antiphon/toy@1"]
     assert [error.reason for error in store.broken] == ["MODEL_DEFINITION_INVALID"]
     with pytest.raises(FailedPrecondition, match=r"broken/model\.yaml is no model definition"):

@@ -39,8 +39,8 @@ from antiphon.conversation import Item
 from antiphon.errors import AntiphonApiError
 from antiphon.recordings import Recording, linear16
 from antiphon.types.v1 import understanding_pb2
-from services.asr.engines.bundles import PocketsphinxBundle
-from services.asr.engines.pocketsphinx_worker import Decoders
+from services.asr.engines.pocketsphinx.bundles import PocketsphinxBundle
+from services.asr.engines.pocketsphinx.worker import Decoders
 from services.asr.engines.silero import SileroDetector
 from services.asr.events import Final
 from services.asr.requests import SessionConfig

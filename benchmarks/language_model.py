@@ -24,9 +24,9 @@ from pathlib import Path
 
 from benchmarks.processes import cpu_seconds, memory_bytes
 from services import asr
-from services.asr.engines.bundles import wheel_path
-from services.asr.engines.lexicon import read_dictionary
-from services.asr.engines.pocketsphinx import PocketsphinxEngine
+from services.asr.engines.pocketsphinx.bundles import wheel_path
+from services.asr.engines.pocketsphinx.engine import PocketsphinxEngine
+from services.asr.engines.pocketsphinx.lexicon import read_dictionary
 from services.asr.grammar import GrammarClass, LanguageModel, PhraseGrammar
 from services.asr.requests import SessionConfig
 from services.runtime.model_store import ModelStore

@@ -28,8 +28,8 @@ from antiphon.types.v1 import speech_pb2
 from benchmarks.processes import command, cpu_seconds, descendants
 from benchmarks.turns import FORMAT, QUESTIONS, RATE_HZ, speak
 from services import asr
-from services.asr.engines.bundles import PocketsphinxBundle
-from services.asr.engines.pocketsphinx_worker import Decoders
+from services.asr.engines.pocketsphinx.bundles import PocketsphinxBundle
+from services.asr.engines.pocketsphinx.worker import Decoders
 from services.asr.engines.silero import SileroDetector
 from services.asr.requests import Endpointing, SessionConfig
 from services.asr.transcriber import Transcriber

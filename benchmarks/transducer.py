@@ -25,8 +25,8 @@ from antiphon.asr.v1 import recognition_pb2, recognition_pb2_grpc
 from antiphon.types.v1 import speech_pb2
 from benchmarks.recognition import CHUNK, IDLE_S, MODELS, Samples, conversation, serving, used
 from benchmarks.turns import FORMAT, RATE_HZ, speak
-from services.asr.engines.neural import NeuralEngine
-from services.asr.engines.neural_models import read_model
+from services.asr.engines.neural.engine import NeuralEngine
+from services.asr.engines.readers import read_model
 from services.asr.requests import Endpointing, SessionConfig
 from services.asr.settings import AsrSettings
 from services.registry import CAPABILITIES, DEFAULT_POOLS

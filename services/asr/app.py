@@ -7,10 +7,10 @@ from pathlib import Path
 
 from antiphon.asr.v1 import recognition_pb2
 from antiphon.types.v1 import audio_pb2, capability_pb2, provenance_pb2
-from services.asr.engines.neural import NeuralEngine
-from services.asr.engines.neural_models import POCKETSPHINX, engine_of, read_model
-from services.asr.engines.pocketsphinx import PocketsphinxEngine
+from services.asr.engines.neural.engine import NeuralEngine
+from services.asr.engines.pocketsphinx.engine import PocketsphinxEngine
 from services.asr.engines.protocol import Engine, EngineModel
+from services.asr.engines.readers import POCKETSPHINX, engine_of, read_model
 from services.asr.recognizer import Recognizer
 from services.asr.servicer import SpeechRecognitionServicer
 from services.asr.settings import AsrSettings

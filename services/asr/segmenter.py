@@ -2,8 +2,8 @@
 
 It decodes the client's encoding, finds speech, and lets the engine hear only while there is some: silence costs nothing
 but the detector. Everything that an engine does goes through `Utterance`, whose calls may wait. So the same segmenter
-runs on the event loop of a replica (`engines/neural.py`) and, with an engine that never waits, in a worker process
-(`transcriber.py`).
+runs on the event loop of a replica (`engines/neural/engine.py`) and, with an engine that never waits, in a worker
+process (`transcriber.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One session's hearing in a worker process, by an engine that answers at once.
 
-Called by the engine's worker (`engines/pocketsphinx_worker.py`) for every request. What is speech and when it ends is
+Called by the engine's worker (`engines/pocketsphinx/worker.py`) for every request. What is speech and when it ends is
 the segmenter's affair; a decoder is borrowed for the time of one utterance, so a worker needs as many as there are
 people speaking, not sessions.
 """

@@ -183,7 +183,7 @@ def _imported(folder: Path, naming: Naming | None, work: Path) -> Path:
         )
     try:
         # The engines of recognition are an extra of their own, and not needed to list or to verify.
-        from services.asr.engines.public_models import import_public
+        from services.asr.engines.published.importing import import_public
     except ModuleNotFoundError as error:
         raise FailedPrecondition(
             f"importing a recogniser needs its engine (no {error.name}): pip install 'antiphon[asr]'",

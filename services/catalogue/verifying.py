@@ -58,7 +58,7 @@ def check_file(definition: ModelDefinition) -> str:
 def _check_pocketsphinx(definition: ModelDefinition) -> None:
     """Its digest is that of its language model, which may lie in the engine's own package."""
     try:
-        from services.asr.engines.bundles import PocketsphinxBundle  # an extra of its own
+        from services.asr.engines.pocketsphinx.bundles import PocketsphinxBundle  # an extra of its own
     except ModuleNotFoundError as error:
         raise FailedPrecondition(f"it cannot be checked here: no {error.name}", reason="ENGINE_MISSING") from None
     PocketsphinxBundle.open(definition)

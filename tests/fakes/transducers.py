@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.asr.engines.features import FeatureSettings, Frames
-from services.asr.engines.greedy import log_softmax
-from services.asr.engines.pieces import Tokens
-from services.asr.engines.search import StreamShape
-from services.asr.engines.transducer_model import BLANK, Encoded, Floats, Prediction
+from services.asr.engines.neural.pieces import Tokens
+from services.asr.engines.neural.search import StreamShape
+from services.asr.engines.transducer.greedy import log_softmax
+from services.asr.engines.transducer.networks import BLANK, Encoded, Floats, Prediction
 from services.runtime.inference import ModelDefinition, SequenceStep
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.asr.engines.chunks import FeatureChunks
-from services.asr.engines.neural_models import read_model
-from services.asr.engines.public_models import import_public
-from services.asr.engines.search import Asked, Hypothesis, SpeechModel
+from services.asr.engines.neural.chunks import FeatureChunks
+from services.asr.engines.neural.search import Asked, Hypothesis, SpeechModel
+from services.asr.engines.published.importing import import_public
+from services.asr.engines.readers import read_model
 from services.asr.settings import AsrSettings
 from services.runtime.audio import Pcm
 from services.runtime.inference import ModelClient

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.asr.engines.neural import NeuralEngine, NeuralSession
-from services.asr.engines.neural_models import read_model
+from services.asr.engines.neural.engine import NeuralEngine, NeuralSession
+from services.asr.engines.readers import read_model
 from services.asr.events import Event, Final, SessionStats
 from services.asr.requests import Endpointing, SessionConfig
 from services.asr.settings import AsrSettings

@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from services.asr.engines.bundles import PocketsphinxBundle
-from services.asr.engines.pocketsphinx_worker import Decoders
+from services.asr.engines.pocketsphinx.bundles import PocketsphinxBundle
+from services.asr.engines.pocketsphinx.worker import Decoders
 from services.asr.engines.silero import SileroDetector
 from services.asr.events import Endpoint, EndpointReason, Final, Partial
 from services.asr.requests import Endpointing, SessionConfig

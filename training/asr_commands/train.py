@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from services.asr.engines.bundles import wheel_path
-from services.asr.engines.g2p import Pronouncer
-from services.asr.engines.language_model_worker import converted
-from services.asr.engines.lexicon import read_dictionary, write_dictionary
-from services.asr.engines.ngrams import BackoffModel, Vocabulary, counted, mixed, write_arpa
-from services.asr.engines.phrases import Speller, Words, expanded
-from services.asr.engines.spoken_forms import spoken_forms
+from services.asr.engines.pocketsphinx.bundles import wheel_path
+from services.asr.engines.pocketsphinx.g2p import Pronouncer
+from services.asr.engines.pocketsphinx.language_model_worker import converted
+from services.asr.engines.pocketsphinx.lexicon import read_dictionary, write_dictionary
+from services.asr.engines.pocketsphinx.ngrams import BackoffModel, Vocabulary, counted, mixed, write_arpa
+from services.asr.engines.pocketsphinx.phrases import Speller, Words, expanded
+from services.asr.engines.pocketsphinx.spoken_forms import spoken_forms
 from services.asr.grammar import PhraseGrammar
 from training.asr_commands.grammar import sample
 from training.asr_commands.places import PRONUNCIATIONS, known_places

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.asr.engines.pocketsphinx_worker import Decoders
+from services.asr.engines.pocketsphinx.worker import Decoders
 from services.asr.grammar import PhraseGrammar
 from services.asr.segmenter import RATE_HZ
 from services.runtime.audio import Pcm

@@ -1,6 +1,7 @@
 """The skills' phrases of one language, with their slots filled: text to make models of, and to test them with.
 
-Sessions' models are made of the same phrases (`services/asr/engines/phrases.py`), in a hurry; here are more draws.
+Sessions' models are made of the same phrases (`services/asr/engines/pocketsphinx/phrases.py`), in a hurry; here are
+more draws.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from services.asr.engines.spoken_forms import spoken_forms
+from services.asr.engines.pocketsphinx.spoken_forms import spoken_forms
 from services.asr.grammar import GrammarClass, PhraseGrammar
 
 SKILLS = Path("skills")

@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from services.asr.engines.g2p import WINDOWS, Pronouncer, context
+from services.asr.engines.pocketsphinx.g2p import WINDOWS, Pronouncer, context
 from training.asr_commands.evaluate import distance
 
 OUT = Path("services/asr/models")

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import pocketsphinx
 
-from services.asr.engines.g2p import Pronouncer, joined
-from services.asr.engines.pocketsphinx_decoder import level_db
+from services.asr.engines.pocketsphinx.decoder import level_db
+from services.asr.engines.pocketsphinx.g2p import Pronouncer, joined
 from services.runtime.audio import Pcm
 from training.asr_languages.evaluate import real, spoken, tuning_commands
 

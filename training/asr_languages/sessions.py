@@ -13,9 +13,9 @@ from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.contexts import Profile
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry
 from services.asr import conversion
-from services.asr.engines.bundles import PocketsphinxBundle
-from services.asr.engines.language_model_worker import Base, build
-from services.asr.engines.pocketsphinx_worker import Decoders
+from services.asr.engines.pocketsphinx.bundles import PocketsphinxBundle
+from services.asr.engines.pocketsphinx.language_model_worker import Base, build
+from services.asr.engines.pocketsphinx.worker import Decoders
 from services.asr.grammar import LanguageModel, PhraseGrammar
 from services.runtime.model_store import read_definition
 

@@ -2,7 +2,8 @@
 
 The language model is made of the skills' phrases of that language (`skills/*/manifest.yaml`) with the spoken forms of
 values, and of general sentences (`general/<language>.txt`, ours), so that other speech does not turn into commands.
-Pronunciations come from `services/asr/engines/g2p.py`. Takes some seconds; the same files give the same model.
+Pronunciations come from `services/asr/engines/pocketsphinx/g2p.py`. Takes some seconds; the same files give the same
+model.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from pathlib import Path
 
 import yaml
 
-from services.asr.engines.g2p import Pronouncer
-from services.asr.engines.language_model_worker import converted
-from services.asr.engines.lexicon import write_dictionary
-from services.asr.engines.ngrams import Vocabulary, counted, mixed, write_arpa
-from services.asr.engines.phrases import Speller, Words
+from services.asr.engines.pocketsphinx.g2p import Pronouncer
+from services.asr.engines.pocketsphinx.language_model_worker import converted
+from services.asr.engines.pocketsphinx.lexicon import write_dictionary
+from services.asr.engines.pocketsphinx.ngrams import Vocabulary, counted, mixed, write_arpa
+from services.asr.engines.pocketsphinx.phrases import Speller, Words
 from training.asr_languages.grammar import weighted_sentences
 
 LANGUAGES = ("de", "es", "fr", "it")

@@ -20,7 +20,7 @@ from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.contexts import Profile
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry
 from services.asr import conversion
-from services.asr.engines.pocketsphinx import PocketsphinxEngine
+from services.asr.engines.pocketsphinx.engine import PocketsphinxEngine
 from services.asr.events import Final
 from services.asr.grammar import PhraseGrammar
 from services.asr.recognizer import Recognizer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from services.asr.engines.pocketsphinx import PocketsphinxEngine
+from services.asr.engines.pocketsphinx.engine import PocketsphinxEngine
 from services.asr.events import Event, Final
 from services.asr.grammar import PhraseGrammar
 from services.asr.recognizer import Recognizer

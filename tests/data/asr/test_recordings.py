@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from services.asr.engines.bundles import PocketsphinxBundle
-from services.asr.engines.pocketsphinx_worker import Decoders
+from services.asr.engines.pocketsphinx.bundles import PocketsphinxBundle
+from services.asr.engines.pocketsphinx.worker import Decoders
 from services.asr.engines.silero import SileroDetector
 from services.asr.events import Final
 from services.asr.requests import Endpointing, SessionConfig

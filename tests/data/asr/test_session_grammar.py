@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.asr.engines.bundles import PocketsphinxBundle
+from services.asr.engines.pocketsphinx.bundles import PocketsphinxBundle
 from services.runtime.model_store import read_definition
 from training.asr_commands.evaluate import in_other_words, measured, synthetic
 from training.asr_commands.train import OUT

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from services.asr.engines.bundles import PocketsphinxBundle
-from services.asr.engines.pocketsphinx import PocketsphinxEngine, PocketsphinxSession
+from services.asr.engines.pocketsphinx.bundles import PocketsphinxBundle
+from services.asr.engines.pocketsphinx.engine import PocketsphinxEngine, PocketsphinxSession
 from services.asr.events import BiasingReport, Endpoint, EndpointReason, Event, Final, Partial, SessionStats
 from services.asr.requests import Endpointing, Phrase, SessionConfig
 from services.runtime.audio import AudioFormat, Encoding, PcmEncoder

@@ -17,12 +17,12 @@ import sherpa_onnx
 import soundfile
 from onnxruntime.quantization import quantize_dynamic
 
-from services.asr.engines.chunks import FeatureChunks
 from services.asr.engines.features import Frames
-from services.asr.engines.neural_models import read_model
-from services.asr.engines.public_models import import_public
-from services.asr.engines.public_zipformer import Zipformer2Transducer
-from services.asr.engines.search import Asked, Hypothesis, SpeechModel
+from services.asr.engines.neural.chunks import FeatureChunks
+from services.asr.engines.neural.search import Asked, Hypothesis, SpeechModel
+from services.asr.engines.published.importing import import_public
+from services.asr.engines.readers import read_model
+from services.asr.engines.transducer.zipformer2 import Zipformer2Transducer
 from services.asr.settings import AsrSettings
 from services.runtime.audio import Pcm
 from services.runtime.model_store import ModelStore

@@ -15,8 +15,8 @@ from antiphon.asr.v1 import recognition_pb2 as pb
 from antiphon.asr.v1 import recognition_pb2_grpc as pb_grpc
 from antiphon.types.v1 import audio_pb2, capability_pb2, capability_pb2_grpc, speech_pb2
 from services.asr.app import SPEC
-from services.asr.engines.neural import NeuralEngine
-from services.asr.engines.neural_models import read_model
+from services.asr.engines.neural.engine import NeuralEngine
+from services.asr.engines.readers import read_model
 from services.asr.events import Final
 from services.asr.requests import Endpointing, SessionConfig
 from services.asr.settings import AsrSettings

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from services.asr.engines.chunks import FeatureChunks
 from services.asr.engines.features import Features, FeatureSettings, Frames
+from services.asr.engines.neural.chunks import FeatureChunks
 from services.runtime.audio import Pcm
 
 pytestmark = pytest.mark.unit

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.asr.engines.ctc_search import Greedy, PrefixBeam
-from services.asr.engines.hotwords import Hotwords
+from services.asr.engines.ctc.search import Greedy, PrefixBeam
+from services.asr.engines.neural.hotwords import Hotwords
 
 pytestmark = pytest.mark.unit
 

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from services.asr.engines.expected import of_grammar, of_phrases
-from services.asr.engines.hotwords import ROOT, Hotwords
-from services.asr.engines.pieces import Tokens
+from services.asr.engines.neural.expected import of_grammar, of_phrases
+from services.asr.engines.neural.hotwords import ROOT, Hotwords
+from services.asr.engines.neural.pieces import Tokens
 from services.asr.grammar import GrammarClass, PhraseGrammar
 from services.asr.requests import Phrase
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from services.asr.engines.g2p import LANGUAGES, MAX_LETTERS, MAX_VARIANTS, Pronouncer
-from services.asr.engines.spoken_forms import spoken_forms
+from services.asr.engines.pocketsphinx.g2p import LANGUAGES, MAX_LETTERS, MAX_VARIANTS, Pronouncer
+from services.asr.engines.pocketsphinx.spoken_forms import spoken_forms
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.asr.engines.hotwords import ROOT, Hotwords
+from services.asr.engines.neural.hotwords import ROOT, Hotwords
 
 pytestmark = pytest.mark.unit
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.asr.engines.neural import NeuralEngine, NeuralSession
-from services.asr.engines.neural_models import engine_of, read_model
+from services.asr.engines.neural.engine import NeuralEngine, NeuralSession
+from services.asr.engines.readers import engine_of, read_model
 from services.asr.events import BiasingReport, Endpoint, Event, Final, Partial, SessionStats
 from services.asr.grammar import GrammarClass, PhraseGrammar
 from services.asr.recognizer import Recognizer

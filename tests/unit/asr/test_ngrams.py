@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.asr.engines.ngrams import BEGIN_ID, BackoffModel, Vocabulary, counted, mixed, read_arpa, write_arpa
+from services.asr.engines.pocketsphinx.ngrams import (
+    BEGIN_ID,
+    BackoffModel,
+    Vocabulary,
+    counted,
+    mixed,
+    read_arpa,
+    write_arpa,
+)
 
 pytestmark = pytest.mark.unit
 

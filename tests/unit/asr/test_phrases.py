@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from services.asr.engines.ngrams import Vocabulary
-from services.asr.engines.phrases import Expansion, Speller, expanded
+from services.asr.engines.pocketsphinx.ngrams import Vocabulary
+from services.asr.engines.pocketsphinx.phrases import Expansion, Speller, expanded
 from services.asr.grammar import GrammarClass, PhraseGrammar, Weighted
 
 pytestmark = pytest.mark.unit

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.asr.engines.pieces import Spelled, Tokens
+from services.asr.engines.neural.pieces import Spelled, Tokens
 from services.runtime.errors import FailedPrecondition
 
 pytestmark = pytest.mark.unit

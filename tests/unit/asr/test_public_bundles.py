@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from services.asr.engines.neural_models import engine_of, read_model
-from services.asr.engines.public_models import import_public
-from services.asr.engines.search import Asked, SpeechModel
+from services.asr.engines.neural.search import Asked, SpeechModel
+from services.asr.engines.published.importing import import_public
+from services.asr.engines.readers import engine_of, read_model
 from services.asr.settings import AsrSettings
 from services.runtime.errors import FailedPrecondition, Internal
 from services.runtime.inference import ModelClient, SequenceStep, Tensor

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from services.asr.engines.public_models import import_public
+from services.asr.engines.published.importing import import_public
 from services.runtime.errors import AlreadyExists, FailedPrecondition
 from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.asr.engines.beam import Beam
-from services.asr.engines.greedy import Greedy
-from services.asr.engines.hotwords import Hotwords
-from services.asr.engines.search import Hypothesis
-from services.asr.engines.transducer_model import Floats
+from services.asr.engines.neural.hotwords import Hotwords
+from services.asr.engines.neural.search import Hypothesis
+from services.asr.engines.transducer.beam import Beam
+from services.asr.engines.transducer.greedy import Greedy
+from services.asr.engines.transducer.networks import Floats
 from tests.fakes.transducers import TableTransducer
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from services.asr.engines.spoken_forms import LANGUAGES, MAX_FORMS, spoken_forms
+from services.asr.engines.pocketsphinx.spoken_forms import LANGUAGES, MAX_FORMS, spoken_forms
 
 pytestmark = pytest.mark.unit
 

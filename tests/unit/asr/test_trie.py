@@ -10,8 +10,8 @@ import numpy as np
 import pocketsphinx
 import pytest
 
-from services.asr.engines.ngrams import BEGIN, END, BackoffModel, Vocabulary, counted, mixed, write_arpa
-from services.asr.engines.trie import write_trie
+from services.asr.engines.pocketsphinx.ngrams import BEGIN, END, BackoffModel, Vocabulary, counted, mixed, write_arpa
+from services.asr.engines.pocketsphinx.trie import write_trie
 
 pytestmark = pytest.mark.unit
 

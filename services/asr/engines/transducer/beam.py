@@ -1,0 +1,205 @@
+"""Beam search of a transducer with n-best and hotwords, frame by frame.
+
+Used by `model.py` where alternatives or phrases are asked for. Guesses with the same tokens are one, their
+probabilities summed (Graves 2012); at a frame a guess takes at most `symbols_per_frame` tokens, then all move on, as in
+the "modified" beam search of icefall where that number is 1. What is joined is a new guess with every frame left of the
+piece, all new guesses in one call, so a guess that lives on without a new token costs nothing more.
+
+What hotwords earn makes tokens likelier among tokens, not against the blank: that something was said stays as probable
+as it was. Added to the score as it is, a bonus of 2 a word had the words of sixty phrases heard in every pause.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from services.asr.engines.neural.hotwords import ROOT, Hotwords
+from services.asr.engines.neural.search import Hypothesis
+from services.asr.engines.transducer.greedy import log_softmax
+from services.asr.engines.transducer.networks import BLANK, Floats, Prediction, TransducerModel
+
+_SPREAD = 8.0  # natural log units below the best, beyond which a guess is dropped: 12 finds no more, 5 less
+_LIFT = 10.0  # by which hotwords lift a token that would have been dropped
+_MOST_EARNED = 60.0  # by one token: a long phrase of the largest boosts would leave the range of numbers
+_SMALLEST = 1e-300  # likelihoods here are numbers, not logarithms
+_EXTRA_TOKENS = 4  # looked at beyond the width, for a hotword's bonus may lift them
+
+_Key = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """One guess. `prediction` is None until it is needed; `scores` are those of the piece's frames from `since` on."""
+
+    tokens: _Key = ()
+    frames: tuple[int, ...] = ()
+    log_probs: tuple[float, ...] = ()
+    score: float = 0.0  # without bonus
+    bonus: float = 0.0
+    states: tuple[int, ...] = ()  # of the hotwords
+    prediction: Prediction | None = None
+    scores: Floats | None = None
+    since: int = 0
+
+    @property
+    def total(self) -> float:
+        return self.score + self.bonus
+
+    def at(self, frame: int) -> Floats:
+        assert self.scores is not None
+        row: Floats = self.scores[frame - self.since]
+        return row
+
+
+class Beam:
+    """One utterance.
+
+    Args:
+        model: its networks.
+        width: guesses that live on.
+        hotwords: sets of phrases, each giving its bonus.
+    """
+
+    def __init__(self, model: TransducerModel, width: int, hotwords: tuple[Hotwords, ...] = ()) -> None:
+        self._model = model
+        self._width = width
+        self._hotwords = hotwords
+        self._frame = 0  # frames heard before the piece
+        self._guesses = [_Guess(states=(ROOT,) * len(hotwords))]
+
+    async def hear(self, encoded: Floats) -> None:
+        """Further frames of the encoder's output, shape (n, D)."""
+        if self._guesses[0].prediction is None:
+            self._guesses = [replace(self._guesses[0], prediction=await self._model.first())]
+        guesses = await self._joined(self._guesses, encoded, 0)
+        for at in range(len(encoded)):
+            guesses = await self._step(guesses, encoded, at)
+        self._guesses = [replace(guess, scores=None) for guess in guesses]
+        self._frame += len(encoded)
+
+    def best(self, count: int) -> list[Hypothesis]:
+        found: dict[str, _Guess] = {}
+        for guess in sorted(self._guesses, key=lambda guess: -guess.total):
+            text = self._model.tokens.text(guess.tokens)
+            found[text] = _merged(found[text], guess) if text in found else guess
+        ordered = sorted(found.values(), key=lambda guess: -guess.total)[:count]
+        return [Hypothesis(each.tokens, each.frames, each.log_probs, each.total, each.bonus) for each in ordered]
+
+    async def _step(self, guesses: list[_Guess], encoded: Floats, at: int) -> list[_Guess]:
+        """One frame; guesses come and go with what they need to be joined with the next."""
+        moved: dict[_Key, _Guess] = {}
+        turns = self._model.symbols_per_frame
+        for turn in range(1, turns + 1):
+            for guess in guesses:
+                _keep(moved, replace(guess, score=guess.score + float(guess.at(at)[BLANK])))
+            extended = self._extended(guesses, moved, at)
+            if turn == turns or not extended:
+                for guess in extended:
+                    _keep(moved, guess)
+                break
+            guesses = await self._joined(await self._predicted(extended), encoded, at)
+        kept = self._pruned(moved.values())
+        new = [guess for guess in kept if guess.scores is None]
+        if not new:
+            return kept
+        ready = await self._joined(await self._predicted(new), encoded, at + 1)
+        return [guess for guess in kept if guess.scores is not None] + ready
+
+    def _extended(self, guesses: Sequence[_Guess], moved: dict[_Key, _Guess], at: int) -> list[_Guess]:
+        """The guesses with one token more that are good enough to live on."""
+        found: dict[_Key, _Guess] = {}
+        best = max(guess.total for guess in moved.values())
+        for guess in guesses:
+            row = guess.at(at)
+            tokens = self._candidates(guess, row, best - _SPREAD - guess.total)
+            for token, (earned, states) in zip(tokens, self._earned(guess, tokens, row), strict=True):
+                score = guess.score + float(row[token])
+                if score + guess.bonus + earned >= best - _SPREAD:
+                    extended = _Guess(
+                        (*guess.tokens, token),
+                        (*guess.frames, self._frame + at),
+                        (*guess.log_probs, float(row[token])),
+                        score,
+                        guess.bonus + earned,
+                        states,
+                        guess.prediction,
+                    )
+                    _keep(found, extended)
+        return self._pruned(found.values())
+
+    def _candidates(self, guess: _Guess, row: Floats, least: float) -> list[int]:
+        """Tokens that may be good enough; most frames have none."""
+        likely = np.flatnonzero(row[1:] >= least - (_LIFT if self._hotwords else 0.0)) + 1
+        count = self._width + _EXTRA_TOKENS
+        if likely.size > count:
+            likely = likely[np.argpartition(-row[likely], count)[:count]]
+        within = {
+            token
+            for hotwords, state in zip(self._hotwords, guess.states, strict=True)
+            if state != ROOT
+            for token in hotwords.following(state)
+        }
+        return [*likely.tolist(), *sorted(within - set(likely.tolist()))]
+
+    def _earned(self, guess: _Guess, tokens: Sequence[int], row: Floats) -> list[tuple[float, tuple[int, ...]]]:
+        """What each token earns, and the states after it."""
+        sets = list(zip(self._hotwords, guess.states, strict=True))
+        steps = [[each.step(state, token) for each, state in sets] for token in tokens]
+        earned = [_bounded(sum(bonus for _, bonus in found)) for found in steps]
+        states = [tuple(step[0] for step in found) for found in steps]
+        missed = _bounded(sum(each.end(state) for each, state in sets))
+        if tokens and (missed or any(earned)):
+            scale = _scale(row, tokens, earned, missed)
+            earned = [each - scale for each in earned]
+        return list(zip(earned, states, strict=True))
+
+    def _pruned(self, guesses: Iterable[_Guess]) -> list[_Guess]:
+        ordered = sorted(guesses, key=lambda guess: -guess.total)[: self._width]
+        return [guess for guess in ordered if guess.total >= ordered[0].total - _SPREAD]
+
+    async def _predicted(self, guesses: Sequence[_Guess]) -> list[_Guess]:
+        """With the prediction after their last token; it was that before it."""
+        before = [guess.prediction for guess in guesses]
+        known = [each for each in before if each is not None]
+        after = await self._model.advance(known, [guess.tokens[-1] for guess in guesses])
+        return [replace(guess, prediction=each) for guess, each in zip(guesses, after, strict=True)]
+
+    async def _joined(self, guesses: Sequence[_Guess], encoded: Floats, since: int) -> list[_Guess]:
+        """With the scores of the frames from `since` on."""
+        frames = encoded[since:]
+        if not len(frames):
+            return list(guesses)
+        outputs = np.stack([guess.prediction.output for guess in guesses if guess.prediction is not None])
+        logits = await self._model.join(np.tile(frames, (len(guesses), 1)), np.repeat(outputs, len(frames), axis=0))
+        scores = log_softmax(logits).reshape(len(guesses), len(frames), -1)
+        return [replace(guess, scores=rows, since=since) for guess, rows in zip(guesses, scores, strict=True)]
+
+
+def _bounded(earned: float) -> float:
+    return max(-_MOST_EARNED, min(earned, _MOST_EARNED))
+
+
+def _scale(row: Floats, tokens: Sequence[int], earned: Sequence[float], missed: float) -> float:
+    """By how much all tokens together would be likelier, as a logarithm; those not named earn what is `missed`."""
+    above = row[1:].astype(np.float64) - float(row[1:].max())
+    likely = np.exp(above[np.array(tokens, np.int64) - 1])
+    others = max(0.0, float(np.exp(above).sum() - likely.sum()))
+    lifted = float((likely * np.exp(earned)).sum()) + others * math.exp(missed)
+    return math.log(max(lifted, _SMALLEST) / (float(likely.sum()) + others))
+
+
+def _keep(guesses: dict[_Key, _Guess], guess: _Guess) -> None:
+    known = guesses.get(guess.tokens)
+    guesses[guess.tokens] = guess if known is None else _merged(known, guess)
+
+
+def _merged(one: _Guess, other: _Guess) -> _Guess:
+    """Two ways to the same words: the probabilities add up, the times are those of the likelier."""
+    likelier = one if one.total >= other.total else other
+    ready = one if one.scores is not None else other
+    both = max(one.score, other.score) + math.log1p(math.exp(-abs(one.score - other.score)))
+    return replace(likelier, score=both, prediction=ready.prediction, scores=ready.scores, since=ready.since)

@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules
 
 VENV := .venv
 BUILD := build
+# Whatever imports onnxruntime here reports nothing to its maker.
+export ORT_DISABLE_TELEMETRY := 1
 # Absolute, so that the recipes work from any folder and after `cd`.
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input

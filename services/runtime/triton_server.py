@@ -83,6 +83,7 @@ class TritonEnvironment:
             "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin",
             "LD_LIBRARY_PATH": str(libraries),
             "HOME": "/nonexistent",
+            "ORT_DISABLE_TELEMETRY": "1",
             "LANG": "C.UTF-8",
         }
 

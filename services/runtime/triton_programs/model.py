@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+# Before the import, as in services/runtime/__init__.py: otherwise it reports to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 

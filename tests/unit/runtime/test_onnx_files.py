@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from onnx import TensorProto, helper
 from services.runtime.errors import FailedPrecondition
 from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient, inspect
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.unit
 
@@ -184,3 +188,13 @@ def test_what_is_no_tensor_is_told_in_onnx_own_words(tmp_path: Path) -> None:
     info = inspect(path)
     assert info.inputs[0].dtype == "seq(tensor(int64))"
     assert info.outputs[0].shape == ()
+
+
+def test_the_library_reports_to_nobody(tmp_path: Path) -> None:
+    """Where it reports, it leaves an identity and a queue of reports in the user's home."""
+    quiet = {"CI", "ORT_DISABLE_TELEMETRY"}
+    environment = {name: value for name, value in os.environ.items() if name not in quiet} | {"HOME": str(tmp_path)}
+    subprocess.run(
+        [sys.executable, "-c", "import services.runtime.onnx"], env=environment, cwd=ROOT, check=True, timeout=60
+    )
+    assert not [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name]

@@ -186,28 +186,32 @@ def _dial(graph: _Nodes, weights: Weights, blocks: int) -> None:
 
 
 def _gates(graph: _Nodes, weights: Weights, block: int, rows: str) -> list[str]:
-    """Indices [n, 1] of the rows whose attention, and whose feed-forward layer, is computed."""
+    """Of the block's attention and feed-forward layer: is it open for any row? One boolean each."""
     gates = graph.constant(f"gates.{block}", weights["gates"][block])
     logits = graph.add("Gemm", gates, rows, f"wish_{block}", transB=1)
-    opened = graph.add("Greater", logits, graph.constant("nought", np.float32(0)), name=f"open_{block}")
-    parts = [
-        graph.add("Gather", opened, graph.constant(name, np.array(at)), axis=0)
-        for at, name in enumerate(("zero", "one"))
-    ]
-    return [graph.add("Transpose", graph.add("NonZero", part), perm=[1, 0]) for part in parts]
+    nought = graph.constant("nought", np.float32(0))
+    graph.add("Greater", logits, nought, name=f"open_{block}")
+    highest = graph.add("Greater", graph.add("ReduceMax", logits, axes=[1], keepdims=0), nought)
+    return [graph.add("Gather", highest, _which(graph, attention), axis=0) for attention in (True, False)]
+
+
+def _which(graph: _Nodes, attention: bool) -> str:
+    """Index of the layer's gate within its block."""
+    return graph.constant("zero", np.array(0, np.int64)) if attention else graph.constant("one", np.array(1, np.int64))
 
 
 def _sublayer(
-    graph: _Nodes, settings: DialSettings, weights: Weights, block: int, rows: str, which: str, *, attention: bool
+    graph: _Nodes, settings: DialSettings, weights: Weights, block: int, rows: str, there: str, *, attention: bool
 ) -> str:
-    """One attention or feed-forward layer with its residual; without `which` for all rows."""
+    """One attention or feed-forward layer with its residual; without `there` for all rows."""
     kind = "attended" if attention else "fed"
     names = [f"{kind}_{block}", *([f"memory_{block}_next"] if attention else [])]
-    if not which:
+    if not there:
         _work(graph, settings, weights, block, rows, "", names, attention=attention)
         return names[0]
-    there = graph.add("Cast", graph.add("Size", which), to=TensorProto.BOOL)
     taken, left = graph.branch(f"then_{kind}_{block}_"), graph.branch(f"else_{kind}_{block}_")
+    mine = taken.add("Gather", f"open_{block}", _which(taken, attention), axis=0)
+    which = taken.add("Transpose", taken.add("NonZero", mine), perm=[1, 0])
     _work(taken, settings, weights, block, rows, which, [taken._prefix + name for name in names], attention=attention)
     left.add("Identity", rows, name=left._prefix + names[0])
     if attention:

@@ -26,7 +26,7 @@ from training.asr_digits.networks import SUBSAMPLING, Transducer
 from training.asr_digits.pool import batch_of
 from training.asr_digits.scoring import Score, relative_change, scored
 
-BUDGETS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15)
+BUDGETS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15)
 SHAPES = ((1, 16), (1, 64), (8, 16), (32, 16))
 """Sequences in a call, feature frames of each."""
 
@@ -62,6 +62,8 @@ def measure(dial: Transducer, fixed: Transducer | None, speaker: str) -> None:
     for point in points:
         print(_line(point, points), flush=True)
     clock = timed(dial, speaker)
+    for point in points:
+        print(_row(point, points, clock))
     report = {"speaker": speaker, "points": [_plain(point, points) for point in points], "clock": clock}
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "dial.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -73,7 +75,7 @@ def timed(dial: Transducer, speaker: str) -> list[dict[str, float]]:
     encoder = dial.encoder
     gated = Running(graph_of(encoder), encoder.settings)
     plain = Running(graph_of(encoder, gated=False), encoder.settings)
-    features, _ = measured_set(speaker, "clean")
+    features, *_ = measured_set(speaker, "clean")
     found = []
     for batch, frames in SHAPES:
         calls = _calls(features[:_TIMED], batch, frames)
@@ -124,7 +126,7 @@ def _dialled(model: Transducer, speaker: str, budget: float) -> Point:
     running = Running(graph_of(model.encoder), model.encoder.settings)
     spent, scores = {}, {}
     for condition in CONDITIONS:
-        features, labels = measured_set(speaker, condition)
+        features, labels, _ = measured_set(speaker, condition)
         encoded, costs = zip(*(_served(running, one, budget) for one in features), strict=True)
         scores[condition] = scored(labels, _heard(model, encoded))
         lengths = [len(one) for one in encoded]
@@ -164,7 +166,7 @@ def _in_torch(model: Transducer, speaker: str, name: str, setting: float, budget
     encoder = model.encoder
     spent, scores = {}, {}
     for condition in CONDITIONS:
-        features, labels = measured_set(speaker, condition)
+        features, labels, _ = measured_set(speaker, condition)
         encoded, costs = list[Frames](), list[float]()
         for one in features:
             batch = batch_of([one], [(1,)])
@@ -202,6 +204,21 @@ def _line(point: Point, points: Sequence[Point]) -> str:
         spent = f"{condition}: spent {point.spent[condition]:.3f}"
         parts.append(f"{spent}, WER {score}, {-change:+.0%} ({-high:+.0%} to {-low:+.0%})")
     return "; ".join(parts)
+
+
+def _row(point: Point, points: Sequence[Point], clock: Sequence[dict[str, float]]) -> str:
+    """Of the card's table."""
+    cells = [point.name, f"{point.setting:g}", f"{100 * point.spent['clean']:.0f} %"]
+    for condition in CONDITIONS:
+        score = point.scores[condition]
+        low, high = score.interval()
+        change, least, most = (-100 * one for one in relative_change(score, _full(point, points).scores[condition]))
+        cells.append(f"{100 * score.rate:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
+        cells.append("" if point is _full(point, points) else f"{change:+.0f} % ({most:+.0f} to {least:+.0f})")
+    if point.name == "dial":
+        times = {(row["batch"], row["frames"]): row["of_full"] for row in clock if row["budget"] == point.setting}
+        cells += [f"{times[shape]:.2f}" for shape in SHAPES]
+    return "| " + " | ".join(cells) + " |"
 
 
 def draw(points: Sequence[Point], clock: Sequence[dict[str, float]]) -> None:

@@ -170,14 +170,17 @@ def _compare_tensors(
         raise _other_tensors(definition, f"{sorted(wanted)} against {sorted(by_name)}")
     for name, spec in wanted.items():
         tensor = by_name[name]
-        if tensor.datatype != triton_type(spec.dtype) or not _takes(spec, tuple(tensor.shape)):
+        if tensor.datatype != triton_type(spec.dtype) or not _fits(spec, tuple(tensor.shape), fed=exactly):
             raise _other_tensors(definition, f"{name} is {tensor.datatype}{list(tensor.shape)} on the server")
 
 
-def _takes(spec: TensorSpec, served: tuple[int, ...]) -> bool:
-    """Whether the server takes every shape that the definition allows; it says -1 where any length is taken."""
+def _fits(spec: TensorSpec, served: tuple[int, ...], *, fed: bool) -> bool:
+    """Whether the server takes every shape that the definition allows; it says -1 for any length.
+
+    What it gives may be less than the definition allows.
+    """
     return len(served) == len(spec.shape) and all(
-        have in (-1, want) for have, want in zip(served, spec.shape, strict=True)
+        have in (-1, want) or (want is None and not fed) for have, want in zip(served, spec.shape, strict=True)
     )
 
 

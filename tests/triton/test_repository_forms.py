@@ -54,6 +54,31 @@ def cpu_server(triton_repository: Path) -> Iterator[TritonServer]:
         yield running
 
 
+def _exchange_backends(repository: Path) -> None:
+    for config in repository.glob("*/config.pbtxt"):
+        text = config.read_text().replace('backend: "onnxruntime"', 'backend: "python"')
+        text = text.replace('default_model_filename: "model.onnx"\n', "").replace("KIND_GPU", "KIND_CPU")
+        config.write_text(text)
+
+
+@pytest.mark.parametrize(("toy", "declared"), [("double", [-1, 2]), ("count", [-1, -1])], ids=["more", "less"])
+async def test_a_definition_may_say_more_of_outputs_than_its_graph_or_less(
+    tmp_path: Path, toy: str, declared: list[int]
+) -> None:
+    write_toy(tmp_path / "bundles", toy, outputs=[{"name": "y", "dtype": "float32", "shape": declared}])
+    store = ModelStore([tmp_path / "bundles"])
+    write_repository(store.models(), tmp_path / "repository", "gpu")
+    _exchange_backends(tmp_path / "repository")
+    with server(tmp_path / "repository") as running:
+        client = TritonClient(store, running.address)
+        try:
+            step = SequenceStep(1, start=True, end=True)
+            answer = await client.infer(f"toy/{toy}@1", {"x": np.ones((1, 2), np.float32)}, sequence=step)
+            assert answer["y"].shape == (1, 2)
+        finally:
+            await client.close()
+
+
 def test_triton_accepts_the_production_form(tmp_path: Path) -> None:
     toy_store(tmp_path / "bundles")
     shapes = {"min": [1, 2], "opt": [8, 4], "max": [8, 64]}
@@ -62,10 +87,7 @@ def test_triton_accepts_the_production_form(tmp_path: Path) -> None:
     write_toy(tmp_path / "more", "double", name="fast", parameters={"triton": options})
     out = tmp_path / "repository"
     names = write_repository(ModelStore([tmp_path / "bundles", tmp_path / "more"]).models(), out, "gpu")
-    for config in out.glob("*/config.pbtxt"):
-        text = config.read_text().replace('backend: "onnxruntime"', 'backend: "python"')
-        text = text.replace('default_model_filename: "model.onnx"\n', "").replace("KIND_GPU", "KIND_CPU")
-        config.write_text(text)
+    _exchange_backends(out)
     with server(out) as running:
         assert running.index() == dict.fromkeys(names, "")
         assert len(running.stub_pids("toy.fast@1")) == 2

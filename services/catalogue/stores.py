@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from services.runtime.errors import AntiphonError
@@ -71,7 +71,8 @@ class Bundle:
         if self.definition is None:
             return ""
         given = self.definition.parameters
-        return str(given.get("engine", "pocketsphinx" if "acoustic_model" in given else "onnx"))
+        engine = given.get("engine", "pocketsphinx" if "acoustic_model" in given else "onnx")
+        return engine if isinstance(engine, str) else "unknown"
 
 
 def store_to_fill(environ: Mapping[str, str] = os.environ) -> Path:
@@ -119,6 +120,6 @@ def _read(path: Path, state: str, capability: str) -> Bundle:
     except AntiphonError as error:
         return Bundle(folder, state, capability, error=str(error), origin=origin, part=part)
     if not capability:
-        recogniser = str(definition.parameters.get("engine")) in _RECOGNISERS
-        capability = (origin.capability if origin else "") or ("asr" if recogniser else "")
-    return Bundle(folder, state, capability, definition, origin=origin, part=part)
+        capability = origin.capability if origin else ""
+    read = Bundle(folder, state, capability, definition, origin=origin, part=part)
+    return replace(read, capability="asr") if not capability and read.engine in _RECOGNISERS else read

@@ -121,7 +121,7 @@ def read_definition(path: Path) -> ModelDefinition:
             path=path.parent / _file(raw),
             sha256=_text(raw, "sha256").lower(),
             licence=_text(raw, "licence"),
-            locales=tuple(_plain(tag, "locales") for tag in raw["locales"]),
+            locales=_locales(raw),
             inputs=tuple(_tensor(item) for item in raw["inputs"]),
             outputs=tuple(_tensor(item) for item in raw["outputs"]),
             states=tuple(_state(item, merged=raw.get("batching") is not None) for item in raw.get("states", ())),
@@ -197,6 +197,12 @@ def _state(raw: Mapping[str, Any], *, merged: bool) -> StateSpec:
         shape=shape,
         batch_axis=axis,
     )
+
+
+def _locales(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    if not isinstance(raw["locales"], list):
+        raise ValueError("locales: a list of language tags")
+    return tuple(_plain(tag, "locales") for tag in raw["locales"])
 
 
 def _tolerance(raw: Mapping[str, Any]) -> float:

@@ -8,7 +8,7 @@ model_config.proto (https://github.com/triton-inference-server/common/blob/main/
 A definition may say more under `parameters: {triton: {...}}`:
 
     instances: 2                      # copies on a GPU; 1 if not given
-    max_sequences: 512                # open at once in the production form; 256 if not given
+    max_sequences: 512                # open at once in the production form, others wait for an end; 256 if not given
     tensorrt: true                    # off unless it is said: an engine takes minutes to build, and small graphs lose
     fp16: true                        # only with a tolerance that was measured with it
     shapes: {features: {min: [1, 16, 40], opt: [8, 16, 40], max: [32, 64, 40]}}   # where lengths are open, for TensorRT

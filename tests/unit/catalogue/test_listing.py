@@ -59,9 +59,11 @@ def test_it_can_be_narrowed(capability: str, locale: str, names: list[str]) -> N
 
 
 def test_what_others_wrote_does_not_speak_to_the_terminal(tmp_path: Path) -> None:
-    bundle(tmp_path / "acme" / "loud" / "1", name="loud", licence="\x1b[2J", parameters={"engine": ["a", "\x07"]})
+    bundle(tmp_path / "acme" / "loud" / "1", name="loud", licence="\x1b[2J", parameters={"engine": "\x07"})
+    bundle(tmp_path / "acme" / "odd" / "1", name="odd", parameters={"engine": ["a"]})
     told = "\n".join(listing.table(listing.rows(everything([tmp_path]), ())))
     assert "acme/loud@1" in told
+    assert "unknown" in next(line for line in told.splitlines() if "acme/odd@1" in line)
     assert not {"\x1b", "\x07"} & set(told)
 
 

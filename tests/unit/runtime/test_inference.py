@@ -90,6 +90,8 @@ def test_models_lie_in_the_data_folder_of_the_user_where_no_other_is_named(tmp_p
         ("publisher", "a/b"),
         ("publisher", ["a"]),
         ("version", ""),
+        ("locales", "en"),
+        ("locales", [["en"]]),
         ("tolerance", -1),
         ("tolerance", float("nan")),
     ],

@@ -66,22 +66,25 @@ _TOLD = 3  # broken bundles in one message
 class ModelStore:
     """Bundles found in folders. The first folder that holds a given `publisher/name@version` wins.
 
+    One that stands twice in a folder is used as it stands first, and counts as broken the second time.
     A bundle whose definition is none hides no other; whoever asks for a model that is not there hears of it.
 
     Attributes:
-        broken: why definitions could not be read.
+        broken: why definitions are not used.
     """
 
     def __init__(self, roots: Iterable[Path]) -> None:
         self._models: dict[str, ModelDefinition] = {}
         self.broken: list[FailedPrecondition] = []
-        for path in (path for root in roots for path in definitions_below(root)):
-            try:
-                definition = read_definition(path)
-            except FailedPrecondition as error:
-                self.broken.append(error)
-            else:
-                self._models.setdefault(definition.id, definition)
+        for root in roots:
+            own: dict[str, ModelDefinition] = {}
+            for path in definitions_below(root):
+                try:
+                    definition = read_definition(path)
+                    _refuse_twin(path, own.setdefault(definition.id, definition), definition)
+                except FailedPrecondition as error:
+                    self.broken.append(error)
+            self._models |= {name: found for name, found in own.items() if name not in self._models}
 
     @classmethod
     def with_bundled(cls, *bundled: Path, environ: Mapping[str, str] = os.environ) -> ModelStore:
@@ -135,6 +138,14 @@ def read_definition(path: Path) -> ModelDefinition:
         raise FailedPrecondition(
             f"{path} is no model definition: {type(error).__name__}{why}.", reason="MODEL_DEFINITION_INVALID"
         ) from error
+
+
+def _refuse_twin(path: Path, first: ModelDefinition, second: ModelDefinition) -> None:
+    if first.path.parent.resolve() != path.parent.resolve():  # a link to a bundle is that bundle
+        raise FailedPrecondition(
+            f"{path} is {second.id} as {first.path.parent} is, which is used: remove one, or give it another version.",
+            reason="MODEL_DEFINITION_INVALID",
+        )
 
 
 def definitions_below(root: Path) -> list[Path]:

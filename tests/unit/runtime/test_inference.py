@@ -127,6 +127,17 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path: Path, inputs: dict[str, n
     assert caught.value.reason == "TENSOR_MISMATCH"
 
 
+def test_a_model_that_stands_twice_in_a_folder_is_told(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "one" / "first")
+    write_bundle(tmp_path / "one" / "second", licence="MIT")
+    write_bundle(tmp_path / "two" / "other", licence="GPL-3.0-only")
+    (tmp_path / "one" / "link").symlink_to("first")
+    store = ModelStore([tmp_path / "one", tmp_path / "two"])
+    assert [definition.licence for definition in store.models()] == ["Apache-2.0"]
+    assert len(store.broken) == 1
+    assert f"{tmp_path / 'one' / 'second' / 'model.yaml'} is antiphon/toy@1" in store.broken[0].message
+
+
 def test_bundles_in_the_making_are_not_seen(tmp_path: Path) -> None:
     write_bundle(tmp_path / ".import-1" / "toy")
     write_bundle(tmp_path / "acme" / "toy" / ".half")

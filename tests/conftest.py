@@ -29,6 +29,9 @@ CATEGORIES = {"unit": 30, "integration": 60, "system": 300, "triton": 300, "k8s"
 # What a test needs besides; alone, they are categories of their own.
 NEEDS = {"data": 120, "gpu": 120}
 
+# For tests that import onnxruntime before anything of ours does; see services/runtime/__init__.py.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 INTERNET = {socket.AF_INET, socket.AF_INET6}
 
 _skipped = pytest.StashKey[dict[str, str]]()

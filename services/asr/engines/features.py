@@ -56,11 +56,20 @@ class FeatureSettings:
         unknown = raw.keys() - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"features: unknown key {min(unknown)!r}")
+        for field in fields(cls):
+            value = raw.get(field.name, field.default)
+            kinds = (int, float) if isinstance(field.default, float) else (type(field.default),)
+            if type(value) not in kinds:  # True is no number here
+                raise ValueError(f"features: {field.name} is a {kinds[-1].__name__}, not {value!r}")
         settings = cls(**raw)
         if settings.window not in ("povey", "hann", "hamming"):
             raise ValueError(f"features: unknown window {settings.window!r}")
         if settings.rate_hz not in (8_000, 16_000) or not 1 <= settings.mel_bins <= 256:
             raise ValueError("features: rate_hz is 8000 or 16000, mel_bins 1 to 256")
+        half = settings.rate_hz / 2
+        top = settings.high_hz if settings.high_hz > 0 else half + settings.high_hz
+        if not 0 <= settings.low_hz < top <= half:
+            raise ValueError(f"features: the bands must lie within 0 to {half:g} Hz")
         return settings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -336,6 +337,12 @@ async def test_provenance_follows_the_model_to_its_home(tmp_path: Path) -> None:
         (TinyBundle(parameters={"features": {"mel_bins": 80}}), "features"),
         (TinyBundle(parameters={"features": {"mel_bins": 40, "colour": 1}}), "colour"),
         (TinyBundle(parameters={"features": 7}), "features"),
+        (TinyBundle(parameters={"features": {"mel_bins": True}}), "mel_bins"),
+        (TinyBundle(parameters={"features": {"mel_bins": 40, "snip_edges": "no"}}), "snip_edges"),
+        (TinyBundle(parameters={"features": {"mel_bins": 40, "low_hz": "20"}}), "low_hz"),
+        (TinyBundle(parameters={"features": {"mel_bins": 40, "low_hz": math.nan}}), "bands"),
+        (TinyBundle(parameters={"features": {"mel_bins": 40, "high_hz": 9000}}), "bands"),
+        (TinyBundle(parameters={"features": {"mel_bins": 40, "low_hz": 4000, "high_hz": 300}}), "bands"),
         (TinyBundle(parameters={"features": {"mel_bins": 40, "rate_hz": 8000}}), "rate_hz"),
         (TinyBundle(parameters={"chunk_frames": 15}), "chunk_frames"),
         (TinyBundle(parameters={"chunk_frames": 10**9}), "chunk_frames"),

@@ -74,10 +74,16 @@ def test_a_table_is_read(tmp_path: Path) -> None:
     assert Tokens.read(file).symbols == ("<blk>", "one", "▁two")
 
 
+def test_rare_symbols_do_not_cut_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.txt"
+    file.write_text("<blk> 0\n\u2028 1\n\x85 2\n\n", encoding="utf-8")
+    assert Tokens.read(file).symbols == ("<blk>", "\u2028", "\x85")
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"<blk> 0\none 2\n", b"<blk> 0\none 0\n", b"<blk> 0\none\n", b"<blk> x\n", b"<blk> -1\n", b"\xff\xfe 0\n",
-     b"<blk> 99999999999999\n"],
+     b"<blk> 99999999999999\n", b"<blk> " + b"9" * 5_000],
 )  # fmt: skip
 def test_bad_tables_name_the_file(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "tokens.txt"

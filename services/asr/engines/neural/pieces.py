@@ -20,6 +20,8 @@ _IDEOGRAPHS = "\u3400"  # from here on scripts without spaces between words
 _SPECIAL = re.compile(r"<.*>")
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _EDGES = '.,;:!?¿¡"“”()…'
+_ID = re.compile(r"[0-9]{1,9}")
+_INVALID = "MODEL_DEFINITION_INVALID"
 _MAX_BYTES = 16 << 20
 
 
@@ -53,22 +55,9 @@ class Tokens:
 
         Raises FailedPrecondition `MODEL_MISSING` or `MODEL_DEFINITION_INVALID`, naming file and line.
         """
-        try:
-            if path.stat().st_size > _MAX_BYTES:
-                raise _invalid(path, f"is larger than {_MAX_BYTES >> 20} MB")
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError:
-            raise FailedPrecondition(f"{path} is missing", reason="MODEL_MISSING") from None
-        except UnicodeDecodeError:
-            raise _invalid(path, "is no UTF-8 text") from None
-        symbols: dict[int, str] = {}
-        for number, line in enumerate(lines, 1):
-            symbol, _, place = line.replace("\t", " ").rpartition(" ")
-            if not place.isascii() or not place.isdigit() or int(place) in symbols:
-                raise _invalid(path, f"line {number}: a symbol, a space and an id of its own are wanted")
-            symbols[int(place)] = symbol
+        symbols = read_symbols(path, _INVALID)
         if not symbols or max(symbols) != len(symbols) - 1:
-            raise _invalid(path, "ids must be 0, 1, 2 … without a gap")
+            raise _wrong(path, _INVALID, "ids must be 0, 1, 2 … without a gap")
         return cls([symbols[at] for at in range(len(symbols))], lowercase=lowercase)
 
     def __len__(self) -> int:
@@ -135,5 +124,26 @@ class Tokens:
         return best[-1] or ()
 
 
-def _invalid(path: Path, what: str) -> FailedPrecondition:
-    return FailedPrecondition(f"{path} {what}", reason="MODEL_DEFINITION_INVALID")
+def read_symbols(path: Path, reason: str) -> dict[int, str]:
+    """The lines `symbol id` of a file, by id. Raises FailedPrecondition `MODEL_MISSING`, or with the reason given."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise _wrong(path, reason, f"is larger than {_MAX_BYTES >> 20} MB")
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut at rarer symbols too
+    except OSError:
+        raise FailedPrecondition(f"{path} is missing", reason="MODEL_MISSING") from None
+    except UnicodeDecodeError:
+        raise _wrong(path, reason, "is no UTF-8 text") from None
+    symbols: dict[int, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        symbol, _, place = line.rstrip().replace("\t", " ").rpartition(" ")
+        if not _ID.fullmatch(place) or int(place) in symbols:
+            raise _wrong(path, reason, f"line {number}: a symbol, a space and an id of its own are wanted")
+        symbols[int(place)] = symbol or " "
+    return symbols
+
+
+def _wrong(path: Path, reason: str, what: str) -> FailedPrecondition:
+    return FailedPrecondition(f"{path} {what}", reason=reason, metadata={"file": path.name})

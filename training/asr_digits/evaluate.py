@@ -21,7 +21,7 @@ from scipy.stats import t as student
 from training.asr_digits.augment import noisy, surroundings
 from training.asr_digits.data import RATE_HZ, SPEAKERS, Utterance, data_folder, features_of, held_out_strings
 from training.asr_digits.decoding import greedy
-from training.asr_digits.kept import MODELS, load
+from training.asr_digits.kept import MODELS, NETWORKS, load
 from training.asr_digits.networks import Transducer
 from training.asr_digits.pool import BUILD, batch_of
 from training.asr_digits.scoring import Score, relative_change, scored
@@ -33,11 +33,15 @@ _BATCH = 64
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="<network>-<speaker>")
+    parser.add_argument("--blank-bias", type=float, default=0.0, help="taken off the logit of blank")
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for name in asked.models:
-        report(load(MODELS / f"{name}.pt"), name.split("-")[1], MODELS / f"{name}.json")
+        model = load(MODELS / f"{name}.pt")
+        with torch.no_grad():
+            model.joiner.out.bias[0] -= asked.blank_bias
+        report(model, name.split("-")[1], MODELS / f"{name}.json")
     if asked.table:
         table(MODELS)
 
@@ -113,16 +117,17 @@ def delays(
 
 
 def table(folder: Path) -> None:
-    """A row for each network, speaker and condition, and the ConvRNN-T against the RNN-T over all speakers."""
+    """A row for each network, speaker and condition measured, and the ConvRNN-T against the RNN-T over all of them."""
+    speakers = [one for one in SPEAKERS if all((folder / f"{network}-{one}.json").exists() for network in NETWORKS)]
     for condition in CONDITIONS:
         found = {
-            network: [_read(folder / f"{network}-{one}.json", condition) for one in SPEAKERS]
-            for network in ("conv", "lstm")
+            network: [_read(folder / f"{network}-{one}.json", condition) for one in speakers] for network in NETWORKS
         }
         for network, scores in found.items():
-            for speaker, score in zip(SPEAKERS, scores, strict=True):
+            for speaker, score in zip(speakers, scores, strict=True):
                 print(f"{condition} {network} {speaker}: {score}")
-            print(f"{condition} {network} all: {together(scores)}; {over_speakers(scores)}")
+            if len(speakers) > 1:
+                print(f"{condition} {network} all: {together(scores)}; {over_speakers(scores)}")
         change, low, high = relative_change(together(found["conv"]), together(found["lstm"]))
         print(f"{condition}: conv {change:.1%} under lstm ({low:.1%} to {high:.1%})")
 

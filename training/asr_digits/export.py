@@ -39,8 +39,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="name of a file in build/asr_digits/models")
     parser.add_argument("--name", default=NAME, help="of the bundle")
+    parser.add_argument("--blank-bias", type=float, default=0.0, help="taken off the logit of blank")
     asked = parser.parse_args()
     model = load(MODELS / f"{asked.model}.pt")
+    with torch.no_grad():
+        model.joiner.out.bias[0] -= asked.blank_bias
     bundle(asked.name, model, encoder_graph(model), encoder_definition(model))
 
 

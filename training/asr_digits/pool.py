@@ -1,6 +1,6 @@
 """Features of augmented strings, made once and kept in build/asr_digits, so that training does not wait for them.
 
-    python -m training.asr_digits.pool [--strings 2500] [--workers 2]
+    python -m training.asr_digits.pool [--strings 5000] [--workers 2]
 
 Called so by hand, and by `train` through `Pool`. Each speaker's strings are kept apart: a training takes those of the
 speakers it may hear. While it reads, `Pool` moves formants, microphone and loudness once more and hides bands and
@@ -10,6 +10,7 @@ stretches (Park et al., "SpecAugment", 2019), so that no string comes twice the 
 from __future__ import annotations
 
 import argparse
+import operator
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Batch:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--strings", type=int, default=2_500, help="for each speaker")
+    parser.add_argument("--strings", type=int, default=5_000, help="for each speaker")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     (BUILD / "pool").mkdir(parents=True, exist_ok=True)
@@ -129,15 +130,23 @@ class Pool:
         some = np.concatenate(self._frames[:: max(len(self) // 500, 1)]).astype(np.float32)
         return some.mean(0), some.std(0)
 
-    def batches(self, size: int, rng: np.random.Generator, *, longest: int = LONGEST) -> Iterator[Batch]:
+    def batches(
+        self, size: int, rng: np.random.Generator, *, longest: int = LONGEST, doubled: float = 0.0
+    ) -> Iterator[Batch]:
         """One pass in random order, strings of like length together, each augmented anew.
 
         Args:
             size: strings in a batch, give or take one.
             rng: decides on the order and the augmentation.
             longest: strings of more digits are left out.
+            doubled: in this share of the strings some digit is said twice in a row; 0 takes all strings as they are,
+                which is one in three.
         """
         taken = np.flatnonzero([len(labels) <= longest for labels in self._labels])
+        if doubled:
+            twice = np.array([any(map(operator.eq, self._labels[one], self._labels[one][1:])) for one in taken])
+            others = int(twice.sum() * (1 / doubled - 1))
+            taken = np.concatenate((taken[twice], rng.choice(taken[~twice], others, replace=False)))
         order = np.array([len(self._frames[one]) for one in taken]) * rng.uniform(0.85, 1.15, len(taken))
         groups = np.array_split(taken[np.argsort(order)], max(len(taken) // size, 1))
         for at in rng.permutation(len(groups)):

@@ -1,6 +1,6 @@
 """Trains one network on all speakers but one:
 
-    python -m training.asr_digits.train --held-out yweweler --network conv [--steps 2600] [--seed 1]
+    python -m training.asr_digits.train --held-out yweweler --network conv [--seed 1]
 
 Writes build/asr_digits/models/<network>-<speaker>.pt, which `evaluate` and `export` read. `evaluate` is called at the
 end. One core trains in minutes; `pool` has to have run.
@@ -13,21 +13,24 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from training.asr_digits.data import LONGEST, SPEAKERS, SYMBOLS
 from training.asr_digits.evaluate import report
-from training.asr_digits.kept import MODELS, NETWORKS, save, untrained
+from training.asr_digits.kept import MODELS, NETWORKS, load, save, untrained
 from training.asr_digits.loss import transducer_loss
 from training.asr_digits.networks import ENCODED, Transducer, parameters_of
 from training.asr_digits.pool import Batch, Pool
 
-ALONE = 0.35
-"""So long, as a share of the steps, the encoder learns without predictor and joiner, on strings of up to two digits."""
+LAST, LAST_PEAK = ((800, 0.5), (500, 1.0), (500, 1.0)), 8e-4
+"""Steps of the last rounds, each with its share of strings that hold a doubled digit; and their rate of learning."""
+SETTLING = 150
+"""Batches whose means batch normalisation keeps."""
 _SHORT, _LONG = (2, 32), (LONGEST, 12)  # digits at most, strings in a batch: the sound of either is about as long
 
 
@@ -36,12 +39,14 @@ class Settings:
     """How long and how fast; the same for both networks and every speaker, chosen with `yweweler` held out."""
 
     steps: int = 2_600
+    alone: int = 910  # of them the encoder learns without predictor and joiner, on strings of up to two digits
     peak: float = 2e-3
     warm_up: int = 100
     weight_decay: float = 0.01
     clip: float = 5.0
     fast_emit: float = 0.01
     average: float = 0.99
+    doubled: float = 0.0  # share of strings in which a digit is said twice in a row, see `Pool.batches`
     seed: int = 1
 
     def rate(self, step: int) -> float:
@@ -49,11 +54,6 @@ class Settings:
         if step < self.warm_up:
             return self.peak * (step + 1) / self.warm_up
         return self.peak * 0.5 * (1 + math.cos(math.pi * (step - self.warm_up) / (self.steps - self.warm_up)))
-
-    @property
-    def alone(self) -> int:
-        """Steps of the encoder alone."""
-        return int(ALONE * self.steps)
 
     def aligned(self, step: int) -> float:
         """Weight of the loss that tells in each frame which digit is being said; goes down to none.
@@ -69,20 +69,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--held-out", choices=SPEAKERS, required=True)
     parser.add_argument("--network", choices=NETWORKS, required=True)
-    parser.add_argument("--name", help="of the file, instead of <network>-<speaker>")
-    for name, kind in (("steps", int), ("peak", float), ("fast-emit", float), ("seed", int)):
-        parser.add_argument(f"--{name}", type=kind, default=getattr(defaults, name.replace("-", "_")))
+    parser.add_argument(
+        "--finish", action="store_true", help="make the last steps again, from <network>-<speaker>-first"
+    )
+    for name in ("steps", "alone", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name.replace("-", "_")))
     asked = parser.parse_args()
-    settings = Settings(steps=asked.steps, peak=asked.peak, fast_emit=asked.fast_emit, seed=asked.seed)
+    settings = Settings(steps=asked.steps, alone=asked.alone, seed=asked.seed)
     torch.set_num_threads(1)
-    model = trained(asked.network, asked.held_out, settings)
-    path = MODELS / f"{asked.name or f'{asked.network}-{asked.held_out}'}.pt"
+    path = MODELS / f"{asked.network}-{asked.held_out}.pt"
+    if asked.finish:
+        pool = Pool([one for one in SPEAKERS if one != asked.held_out])
+        model = finished(load(path.with_stem(f"{path.stem}-first")), pool, settings)
+    else:
+        model = trained(asked.network, asked.held_out, settings)
     save(path, asked.network, model, asdict(settings))
     report(model, asked.held_out, path.with_suffix(".json"))
 
 
 def trained(network: str, held_out: str, settings: Settings) -> Transducer:
-    """The average of the weights towards the end, in evaluation mode."""
+    """The whole training, in evaluation mode."""
     torch.manual_seed(settings.seed)
     pool = Pool([one for one in SPEAKERS if one != held_out])
     model = untrained(network)
@@ -90,17 +96,52 @@ def trained(network: str, held_out: str, settings: Settings) -> Transducer:
     model.encoder.front.mean.copy_(torch.from_numpy(mean))
     model.encoder.front.deviation.copy_(torch.from_numpy(deviation))
     print(f"{network}: {parameters_of(model)} parameters, {len(pool)} strings, {settings}", flush=True)
+    model = averaged(model, pool, settings)
+    save(MODELS / f"{network}-{held_out}-first.pt", network, model, asdict(settings))
+    return finished(model, pool, settings)
+
+
+def finished(model: Transducer, pool: Pool, settings: Settings) -> Transducer:
+    """The last steps, with normalisation as it will be in service.
+
+    Strings of a batch are about equally long, and batch normalisation lets a network use that: with the means of all
+    strings it then left out whatever came late. So those means are taken, and the network learns to live with them.
+    """
+    norms = [one for one in model.modules() if isinstance(one, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean of all batches
+        norm.train()
+    rng = np.random.default_rng(settings.seed)
+    with torch.no_grad():
+        for batch in itertools.islice(pool.batches(32, rng), SETTLING if norms else 0):
+            model.encoder(batch.features, *model.encoder.begin(len(batch.labels)))
+    for norm in norms:
+        norm.running_var.clamp_(min=1e-3)  # a channel that hardly ever speaks would shout
+    for at, (steps, doubled) in enumerate(LAST, 1):
+        seed = settings.seed + at
+        last = replace(settings, steps=steps, peak=LAST_PEAK, alone=0, seed=seed, fast_emit=0.0, doubled=doubled)
+        model = averaged(model, pool, last)
+    return model
+
+
+def averaged(model: Transducer, pool: Pool, settings: Settings) -> Transducer:
+    """The average of the weights towards the end, in evaluation mode."""
+    fixed = settings.alone == 0
+    torch.manual_seed(settings.seed)
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.average), use_buffers=True
     )
-    frame_wise = torch.nn.Linear(ENCODED, len(SYMBOLS))
-    optimizer = torch.optim.AdamW(
-        [*model.parameters(), *frame_wise.parameters()], weight_decay=settings.weight_decay, betas=(0.9, 0.98)
-    )
+    frame_wise = nn.Linear(ENCODED, len(SYMBOLS))
+    parameters = [*model.parameters(), *frame_wise.parameters()]
+    optimizer = torch.optim.AdamW(parameters, weight_decay=settings.weight_decay, betas=(0.9, 0.98))
     started, losses = time.monotonic(), list[tuple[float, float]]()
     for step, batch in enumerate(batches(pool, settings)):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
+        model.train()
+        for module in model.modules():
+            module.train(not (fixed and isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)))
         losses.append(learn(model, frame_wise, optimizer, batch, settings, step))
         average.update_parameters(model)
         if step % 100 == 99:
@@ -113,16 +154,16 @@ def trained(network: str, held_out: str, settings: Settings) -> Transducer:
 
 def learn(
     model: Transducer,
-    frame_wise: torch.nn.Linear,
+    frame_wise: nn.Linear,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
     settings: Settings,
     step: int,
 ) -> tuple[float, float]:
     """One step; the transducer's loss per label and the frame-wise one per frame."""
-    model.train()
     encoded, *_ = model.encoder(batch.features, *model.encoder.begin(len(batch.labels)))
-    frames = cross_entropy(frame_wise(encoded).flatten(0, 1), batch.said.flatten())
+    said = ends_of(batch.said) if settings.alone == 0 else batch.said
+    frames = cross_entropy(frame_wise(encoded).flatten(0, 1), said.flatten())
     loss = torch.zeros(())
     if step >= settings.alone:
         logits = model.logits(encoded, batch.labels)
@@ -130,16 +171,22 @@ def learn(
         loss = losses.sum() / batch.label_counts.sum()
     optimizer.zero_grad()
     (loss + settings.aligned(step) * frames).backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+    nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
     optimizer.step()
     return float(loss.detach()), float(frames.detach())
+
+
+def ends_of(said: torch.Tensor) -> torch.Tensor:
+    """Only the last frame of each digit: what is said all along does not tell one digit from the same one twice."""
+    later = nn.functional.pad(said[:, 1:], (0, 1))
+    return torch.where(said != later, said, 0)
 
 
 def batches(pool: Pool, settings: Settings) -> Iterator[Batch]:
     """As many as there are steps: short strings for the encoder alone, then all of them."""
     rng = np.random.default_rng(settings.seed)
     for (longest, size), steps in ((_SHORT, settings.alone), (_LONG, settings.steps - settings.alone)):
-        passes = (pool.batches(size, rng, longest=longest) for _ in itertools.count())
+        passes = (pool.batches(size, rng, longest=longest, doubled=settings.doubled) for _ in itertools.count())
         yield from itertools.islice(itertools.chain.from_iterable(passes), steps)
 
 

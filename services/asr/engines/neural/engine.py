@@ -198,6 +198,7 @@ class NeuralUtterance:
         self._shape = shape
         self._chunks = FeatureChunks(shape.features, shape.window, shape.shift, shape.tail)
         self._search: Search = model.search(asked)
+        self._text: str | None = ""  # None when there may be more to read
         self.windows = 0
         """Windows of features heard."""
 
@@ -210,7 +211,9 @@ class NeuralUtterance:
             await self._advance(window, last=False)
 
     def partial(self) -> str:
-        return self._tokens.text(self._search.best(1)[0].tokens)
+        if self._text is None:
+            self._text = self._tokens.text(self._search.best(1)[0].tokens)
+        return self._text
 
     async def finish(self, max_alternatives: int, words: bool) -> list[Alternative]:
         *before, last = self._chunks.finish()
@@ -225,6 +228,7 @@ class NeuralUtterance:
 
     async def _advance(self, window: Frames, *, last: bool) -> None:
         await self._search.advance(window, last=last)
+        self._text = None
         self.windows += 1
 
 

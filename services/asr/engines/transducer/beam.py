@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,9 +31,17 @@ _EXTRA_TOKENS = 4  # looked at beyond the width, for a hotword's bonus may lift 
 _Key = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Guess:
-    """One guess. `prediction` is None until it is needed; `scores` are those of the piece's frames from `since` on."""
+class _Scores(NamedTuple):
+    """Of the piece's frames from `since` on: of all tokens, of the blank, and of the likeliest other token."""
+
+    since: int
+    rows: Floats
+    blanks: Sequence[float]
+    peaks: Sequence[float]
+
+
+class _Guess(NamedTuple):
+    """One guess (a named tuple, for they are made by the hundred). `prediction` is None until it is needed."""
 
     tokens: _Key = ()
     frames: tuple[int, ...] = ()
@@ -42,16 +50,23 @@ class _Guess:
     bonus: float = 0.0
     states: tuple[int, ...] = ()  # of the hotwords
     prediction: Prediction | None = None
-    scores: Floats | None = None
-    since: int = 0
+    scores: _Scores | None = None
 
     @property
     def total(self) -> float:
         return self.score + self.bonus
 
-    def at(self, frame: int) -> Floats:
+    def blank(self, frame: int) -> float:
         assert self.scores is not None
-        row: Floats = self.scores[frame - self.since]
+        return self.scores.blanks[frame - self.scores.since]
+
+    def peak(self, frame: int) -> float:
+        assert self.scores is not None
+        return self.scores.peaks[frame - self.scores.since]
+
+    def row(self, frame: int) -> Floats:
+        assert self.scores is not None
+        row: Floats = self.scores.rows[frame - self.scores.since]
         return row
 
 
@@ -74,11 +89,11 @@ class Beam:
     async def hear(self, encoded: Floats) -> None:
         """Further frames of the encoder's output, shape (n, D)."""
         if self._guesses[0].prediction is None:
-            self._guesses = [replace(self._guesses[0], prediction=await self._model.first())]
+            self._guesses = [self._guesses[0]._replace(prediction=await self._model.first())]
         guesses = await self._joined(self._guesses, encoded, 0)
         for at in range(len(encoded)):
             guesses = await self._step(guesses, encoded, at)
-        self._guesses = [replace(guess, scores=None) for guess in guesses]
+        self._guesses = [guess._replace(scores=None) for guess in guesses]
         self._frame += len(encoded)
 
     def best(self, count: int) -> list[Hypothesis]:
@@ -95,7 +110,7 @@ class Beam:
         turns = self._model.symbols_per_frame
         for turn in range(1, turns + 1):
             for guess in guesses:
-                _keep(moved, replace(guess, score=guess.score + float(guess.at(at)[BLANK])))
+                _keep(moved, guess._replace(score=guess.score + guess.blank(at)))
             extended = self._extended(guesses, moved, at)
             if turn == turns or not extended:
                 for guess in extended:
@@ -114,8 +129,11 @@ class Beam:
         found: dict[_Key, _Guess] = {}
         best = max(guess.total for guess in moved.values())
         for guess in guesses:
-            row = guess.at(at)
-            tokens = self._candidates(guess, row, best - _SPREAD - guess.total)
+            least = best - _SPREAD - guess.total - (_LIFT if self._hotwords else 0.0)
+            if guess.peak(at) < least and not any(guess.states):
+                continue
+            row = guess.row(at)
+            tokens = self._candidates(guess, row, least)
             for token, (earned, states) in zip(tokens, self._earned(guess, tokens, row), strict=True):
                 score = guess.score + float(row[token])
                 if score + guess.bonus + earned >= best - _SPREAD:
@@ -132,8 +150,8 @@ class Beam:
         return self._pruned(found.values())
 
     def _candidates(self, guess: _Guess, row: Floats, least: float) -> list[int]:
-        """Tokens that may be good enough; most frames have none."""
-        likely = np.flatnonzero(row[1:] >= least - (_LIFT if self._hotwords else 0.0)) + 1
+        """Tokens that may be good enough."""
+        likely = np.flatnonzero(row[1:] >= least) + 1
         count = self._width + _EXTRA_TOKENS
         if likely.size > count:
             likely = likely[np.argpartition(-row[likely], count)[:count]]
@@ -166,7 +184,7 @@ class Beam:
         before = [guess.prediction for guess in guesses]
         known = [each for each in before if each is not None]
         after = await self._model.advance(known, [guess.tokens[-1] for guess in guesses])
-        return [replace(guess, prediction=each) for guess, each in zip(guesses, after, strict=True)]
+        return [guess._replace(prediction=each) for guess, each in zip(guesses, after, strict=True)]
 
     async def _joined(self, guesses: Sequence[_Guess], encoded: Floats, since: int) -> list[_Guess]:
         """With the scores of the frames from `since` on."""
@@ -175,8 +193,12 @@ class Beam:
             return list(guesses)
         outputs = np.stack([guess.prediction.output for guess in guesses if guess.prediction is not None])
         logits = await self._model.join(np.tile(frames, (len(guesses), 1)), np.repeat(outputs, len(frames), axis=0))
-        scores = log_softmax(logits).reshape(len(guesses), len(frames), -1)
-        return [replace(guess, scores=rows, since=since) for guess, rows in zip(guesses, scores, strict=True)]
+        rows = log_softmax(logits).reshape(len(guesses), len(frames), -1)
+        blanks, peaks = rows[..., BLANK].tolist(), rows[..., 1:].max(axis=-1, initial=-np.inf).tolist()
+        return [
+            guess._replace(scores=_Scores(since, *scores))
+            for guess, *scores in zip(guesses, rows, blanks, peaks, strict=True)
+        ]
 
 
 def _bounded(earned: float) -> float:
@@ -202,4 +224,4 @@ def _merged(one: _Guess, other: _Guess) -> _Guess:
     likelier = one if one.total >= other.total else other
     ready = one if one.scores is not None else other
     both = max(one.score, other.score) + math.log1p(math.exp(-abs(one.score - other.score)))
-    return replace(likelier, score=both, prediction=ready.prediction, scores=ready.scores, since=ready.since)
+    return likelier._replace(score=both, prediction=ready.prediction, scores=ready.scores)

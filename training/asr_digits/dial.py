@@ -133,7 +133,7 @@ def main() -> None:
     elif asked.export:
         from training.asr_digits.dial_export import export
 
-        export(load(path))
+        export(load(path), defaults.lowest)
     else:
         recipe = Recipe(steps=asked.steps, peak=asked.peak, price=asked.price, seed=asked.seed)
         save(path, trained(asked.held_out, recipe, fixed=asked.fixed), recipe)

@@ -16,7 +16,6 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from training.asr_digits.dial_cost import costs
 from training.asr_digits.dial_graph import encoder_graph
 from training.asr_digits.dial_network import DialEncoder
 from training.asr_digits.dial_settings import DialSettings
@@ -32,13 +31,13 @@ Tensor = NDArray[np.float32]
 Tensors = dict[str, Tensor]
 
 
-def export(model: Transducer) -> None:
-    """Raises AssertionError if graph and network differ."""
+def export(model: Transducer, least: float) -> None:
+    """Below the budget `least` nothing was trained. Raises AssertionError if graph and network differ."""
     encoder: DialEncoder = model.encoder
     graph = graph_of(encoder)
     _compare(encoder, graph)
     bundle(NAME, model, graph.SerializeToString(), _definition(encoder.settings))
-    _declare_least(encoder.settings)
+    _declare_least(least)
 
 
 def graph_of(encoder: DialEncoder, *, gated: bool = True) -> onnx.ModelProto:
@@ -82,11 +81,11 @@ def _definition(settings: DialSettings) -> dict[str, Any]:
     }
 
 
-def _declare_least(settings: DialSettings) -> None:
-    """What no gate can save is the least that may be asked for."""
+def _declare_least(least: float) -> None:
+    """A caller who asks for less gets this."""
     path = FOLDER / "model.yaml"
     definition: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    definition["parameters"]["least_budget"] = float(np.ceil(costs(settings).fixed * 100) / 100)
+    definition["parameters"]["least_budget"] = least
     path.write_text(yaml.safe_dump(definition, sort_keys=False), encoding="utf-8")
 
 

@@ -31,9 +31,9 @@ from services.runtime.errors import FailedPrecondition
 from services.runtime.inference import ModelClient, ModelDefinition, SequenceStep, Tensor
 from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
-from services.runtime.triton import TritonClient
-from services.runtime.triton_repository import write_repository
-from services.runtime.triton_server import TritonEnvironment, TritonServer
+from services.runtime.triton.client import TritonClient
+from services.runtime.triton.repository import write_repository
+from services.runtime.triton.server import TritonEnvironment, TritonServer
 
 CONCURRENCY = (1, 8)
 HOMES = ("embedded", "triton")

@@ -14,7 +14,7 @@ from pathlib import Path
 from services.catalogue.commands import add_verbs
 from services.runtime.errors import AntiphonError
 from services.runtime.model_store import ModelStore, model_folders
-from services.runtime.triton_repository import PLATFORMS, write_repository
+from services.runtime.triton.repository import PLATFORMS, write_repository
 
 OK, FAILED = 0, 1
 _SERVICES = Path(__file__).resolve().parent

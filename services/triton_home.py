@@ -19,8 +19,8 @@ from services.model_commands import bundled_folders
 from services.runtime.backends import BACKEND_VARIABLE, TRITON, URL_VARIABLE
 from services.runtime.errors import AntiphonError, FailedPrecondition
 from services.runtime.model_store import ModelStore, model_folders
-from services.runtime.triton_repository import servable, write_repository
-from services.runtime.triton_server import TritonServer
+from services.runtime.triton.repository import servable, write_repository
+from services.runtime.triton.server import TritonServer
 
 Progress = Callable[[str], None]
 

@@ -88,7 +88,7 @@ async def model_client(
 def _triton(store: ModelStore, url: str) -> ServerClient:
     """Imported here alone: a machine without the extra runs everything else."""
     try:
-        from services.runtime.triton import TritonClient
+        from services.runtime.triton.client import TritonClient
     except ImportError as missing:
         raise FailedPrecondition(
             f"The backend {TRITON} needs what is not installed here ({missing.name}): pip install antiphon[triton]",

@@ -1,7 +1,7 @@
 """Models as the domain sees them: a definition of what one takes and gives, and a client that runs it.
 
 A capability's engine calls `ModelClient.infer` and never learns where the model lives: `onnx.py` runs it in this
-process, `triton.py` on a Triton server. Both check a call against the same `ModelDefinition` first, so a wrong tensor
+process, `triton` on a Triton server. Both check a call against the same `ModelDefinition` first, so a wrong tensor
 is the same error in both homes and never reaches a native library. `model_store.py` reads definitions from bundles.
 """
 

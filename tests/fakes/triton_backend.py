@@ -1,6 +1,6 @@
 """What Triton's python backend gives to a program that it runs, without Triton: requests, tensors, responses.
 
-`load_program` imports a program of `services/runtime/triton_programs` against it, as the backend would.
+`load_program` imports a program of `services/runtime/triton/programs` against it, as the backend would.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from services.runtime.inference import Tensor
 
-PROGRAMS = Path(__file__).resolve().parents[2] / "services" / "runtime" / "triton_programs"
+PROGRAMS = Path(__file__).resolve().parents[2] / "services" / "runtime" / "triton" / "programs"
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_START = 1
 TRITONSERVER_REQUEST_FLAG_SEQUENCE_END = 2
 TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
@@ -93,7 +93,7 @@ def get_input_tensor_by_name(request: Request, name: str) -> BackendTensor | Non
 
 
 def load_program(name: str) -> Any:
-    """The module `triton_programs/<name>.py`, imported anew with this backend in the place of Triton's."""
+    """The module `triton/programs/<name>.py`, imported anew with this backend in the place of Triton's."""
     backend = ModuleType("triton_python_backend_utils")
     vars(backend).update(
         {

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
-from services.runtime.triton_wire import message
+from services.runtime.triton.wire import message
 
 Answer = Callable[[Any], Any]
 

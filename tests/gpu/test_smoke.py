@@ -19,8 +19,8 @@ from services.model_commands import bundled_folders
 from services.runtime.inference import ModelClient, ModelDefinition, SequenceStep, Tensor
 from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
-from services.runtime.triton import TritonClient
-from services.runtime.triton_repository import servable
+from services.runtime.triton.client import TritonClient
+from services.runtime.triton.repository import servable
 from tests.fixtures.model_inputs import Call, calls_of, long_call, spoken_digits
 
 pytestmark = [pytest.mark.gpu, pytest.mark.data]

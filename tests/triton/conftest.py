@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.errors import FailedPrecondition
-from services.runtime.triton_server import TritonEnvironment, TritonServer
+from services.runtime.triton.server import TritonEnvironment, TritonServer
 from tests.fixtures.triton import server, write_toys
 
 

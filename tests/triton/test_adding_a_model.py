@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from services.runtime.model_store import ModelStore
-from services.runtime.triton_repository import write_repository
-from services.runtime.triton_server import TritonServer
+from services.runtime.triton.repository import write_repository
+from services.runtime.triton.server import TritonServer
 from tests.clients.pages import commands, write_files
 from tests.conftest import ROOT
 

@@ -23,9 +23,9 @@ from services.runtime.errors import (
 )
 from services.runtime.inference import SequenceStep
 from services.runtime.model_store import ModelStore
-from services.runtime.triton import TritonClient
-from services.runtime.triton_server import TritonServer
-from services.runtime.triton_streams import LINGER
+from services.runtime.triton.client import TritonClient
+from services.runtime.triton.server import TritonServer
+from services.runtime.triton.streams import LINGER
 from tests.fixtures import triton_toys
 
 pytestmark = pytest.mark.triton

@@ -15,9 +15,9 @@ import pytest
 from services.runtime.errors import AntiphonError, FailedPrecondition, Internal, InvalidInput, Unavailable
 from services.runtime.inference import SequenceStep
 from services.runtime.model_store import ModelStore
-from services.runtime.triton import TritonClient
-from services.runtime.triton_server import TritonServer
-from services.runtime.triton_wire import message
+from services.runtime.triton.client import TritonClient
+from services.runtime.triton.server import TritonServer
+from services.runtime.triton.wire import message
 from tests.fixtures import triton_toys
 
 pytestmark = pytest.mark.triton

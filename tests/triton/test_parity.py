@@ -17,9 +17,9 @@ from services.model_commands import bundled_folders
 from services.runtime.inference import ModelClient, ModelDefinition, SequenceStep, Tensor
 from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
-from services.runtime.triton import TritonClient
-from services.runtime.triton_repository import servable, write_repository
-from services.runtime.triton_server import TritonServer
+from services.runtime.triton.client import TritonClient
+from services.runtime.triton.repository import servable, write_repository
+from services.runtime.triton.server import TritonServer
 from tests.fixtures.model_inputs import Call, Recordings, calls_of, long_call, spoken_digits
 from tests.fixtures.triton_models import TOYS, toy_store
 

@@ -22,9 +22,9 @@ from services.runtime.audio import Pcm
 from services.runtime.inference import ModelClient
 from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
-from services.runtime.triton import TritonClient
-from services.runtime.triton_repository import write_repository
-from services.runtime.triton_server import TritonServer
+from services.runtime.triton.client import TritonClient
+from services.runtime.triton.repository import write_repository
+from services.runtime.triton.server import TritonServer
 from tests.fixtures import public_models
 
 pytestmark = pytest.mark.triton

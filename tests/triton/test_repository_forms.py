@@ -18,10 +18,10 @@ import pytest
 from services.runtime.errors import AntiphonError, InvalidInput
 from services.runtime.inference import SequenceStep
 from services.runtime.model_store import ModelStore
-from services.runtime.triton import TritonClient
-from services.runtime.triton_repository import write_repository
-from services.runtime.triton_server import TritonServer
-from services.runtime.triton_wire import infer_request, stub
+from services.runtime.triton.client import TritonClient
+from services.runtime.triton.repository import write_repository
+from services.runtime.triton.server import TritonServer
+from services.runtime.triton.wire import infer_request, stub
 from tests.fixtures.triton import server
 from tests.fixtures.triton_models import toy_store, write_toy
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.errors import Unavailable
-from services.runtime.triton_server import TritonServer
+from services.runtime.triton.server import TritonServer
 from tests.fixtures.processes import descendants
 from tests.fixtures.triton import write_toys
 

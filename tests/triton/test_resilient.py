@@ -21,9 +21,9 @@ from services.runtime.inference import ModelClient, SequenceStep, Tensor
 from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
 from services.runtime.resilient import PATIENCE, ResilientClient
-from services.runtime.triton import TritonClient
-from services.runtime.triton_repository import write_repository
-from services.runtime.triton_server import TritonServer
+from services.runtime.triton.client import TritonClient
+from services.runtime.triton.repository import write_repository
+from services.runtime.triton.server import TritonServer
 from tests.fixtures.triton_models import toy_store
 
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(180)]

@@ -18,8 +18,8 @@ from services.asr.settings import AsrSettings
 from services.runtime.backends import FALLBACK_VARIABLE, URL_VARIABLE, model_client
 from services.runtime.errors import Unavailable
 from services.runtime.model_store import ModelStore
-from services.runtime.triton_repository import write_repository
-from services.runtime.triton_server import TritonServer
+from services.runtime.triton.repository import write_repository
+from services.runtime.triton.server import TritonServer
 from tests.fakes.recognition import LoudIsSpeech
 from tests.fixtures.tiny_transducer import TinyBundle, tones
 

@@ -20,8 +20,8 @@ from services.runtime.model_store import ModelStore
 from services.runtime.platform import PlatformSettings, PoolSettings
 from services.runtime.server import GrpcPlatform
 from services.runtime.spec import load_spec
-from services.runtime.triton_repository import write_repository
-from services.runtime.triton_server import TritonServer
+from services.runtime.triton.repository import write_repository
+from services.runtime.triton.server import TritonServer
 
 pytestmark = pytest.mark.triton
 

@@ -109,7 +109,10 @@ def graph(
             node("Div", [whole, f"divisor_{head}"], [f"{head}_logits"]),
             node("Softmax", [f"{head}_logits"], [head], axis=-1),
         ]
-    sizes = {"massive": ["sentences", len(MASSIVE_LABELS)], "clinc": ["sentences", clinc]}
+    sizes: dict[str, list[str | int | None]] = {
+        "massive": ["sentences", len(MASSIVE_LABELS)],
+        "clinc": ["sentences", clinc],
+    }
     made_graph = helper.make_graph(
         nodes,
         "intents-en",

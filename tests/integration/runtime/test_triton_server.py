@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.errors import FailedPrecondition, Unavailable
-from services.runtime.triton_server import SERVER_VARIABLE, TritonEnvironment, TritonServer
+from services.runtime.triton.server import SERVER_VARIABLE, TritonEnvironment, TritonServer
 
 pytestmark = pytest.mark.integration
 

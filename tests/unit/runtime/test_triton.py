@@ -13,9 +13,9 @@ import pytest
 from services.runtime.errors import FailedPrecondition, Internal, InvalidInput
 from services.runtime.inference import ModelDefinition, Streaming, TensorSpec
 from services.runtime.model_store import ModelStore
-from services.runtime.triton import TritonClient, _on_this_host
-from services.runtime.triton_samples import sample_inputs
-from services.runtime.triton_wire import infer_request, mark_sequence, message, outputs_of
+from services.runtime.triton.client import TritonClient, _on_this_host
+from services.runtime.triton.samples import sample_inputs
+from services.runtime.triton.wire import infer_request, mark_sequence, message, outputs_of
 
 pytestmark = pytest.mark.unit
 

@@ -17,7 +17,7 @@ from services.runtime.errors import (
     Unavailable,
 )
 from services.runtime.inference import ModelDefinition
-from services.runtime.triton_errors import StreamError, never_ran, region_unknown, translate
+from services.runtime.triton.errors import StreamError, never_ran, region_unknown, translate
 from tests.fakes.triton_stub import failure
 
 pytestmark = pytest.mark.unit

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from services.runtime.inference import ModelDefinition, Tensor, TensorSpec
-from services.runtime.triton_memory import MIN_BYTES, Region, SharedInputs, fill
+from services.runtime.triton.memory import MIN_BYTES, Region, SharedInputs, fill
 from tests.fakes.triton_stub import FakeStub, failure
 
 pytestmark = pytest.mark.unit

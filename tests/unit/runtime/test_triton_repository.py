@@ -11,11 +11,11 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from services.runtime import triton_config
+from services.runtime.triton import config
 from services.runtime.errors import FailedPrecondition
 from services.runtime.inference import Batching, ModelDefinition, StateSpec, Streaming, TensorSpec
 from services.runtime.model_store import ModelStore
-from services.runtime.triton_repository import write_repository
+from services.runtime.triton.repository import write_repository
 from tests.fixtures.triton_models import TOYS, toy_store, write_toy
 
 pytestmark = pytest.mark.unit
@@ -79,9 +79,7 @@ ZIPFORMER = ModelDefinition(
 def test_a_configuration_is_what_it_was_and_triton_reads_it(definition: ModelDefinition, form: str) -> None:
     if form == "stream" and definition.streaming is None:
         return
-    text = {"production": triton_config.production, "cpu": triton_config.cpu, "stream": triton_config.stream}[form](
-        definition
-    )
+    text = {"production": config.production, "cpu": config.cpu, "stream": config.stream}[form](definition)
     assert text == (GOLDEN / f"{definition.name}.{form}.pbtxt").read_text()
     read = text_format.Parse(text, model_config_pb2.ModelConfig())
     assert read.parameters["sha256"].string_value == definition.sha256
@@ -89,11 +87,11 @@ def test_a_configuration_is_what_it_was_and_triton_reads_it(definition: ModelDef
 
 
 def _production(definition: ModelDefinition) -> model_config_pb2.ModelConfig:
-    return text_format.Parse(triton_config.production(definition), model_config_pb2.ModelConfig())
+    return text_format.Parse(config.production(definition), model_config_pb2.ModelConfig())
 
 
 def _cpu(definition: ModelDefinition) -> model_config_pb2.ModelConfig:
-    return text_format.Parse(triton_config.cpu(definition), model_config_pb2.ModelConfig())
+    return text_format.Parse(config.cpu(definition), model_config_pb2.ModelConfig())
 
 
 def _numbered(*names: str) -> ModelDefinition:
@@ -103,16 +101,16 @@ def _numbered(*names: str) -> ModelDefinition:
 def test_states_that_triton_would_mix_up_are_not_left_to_it() -> None:
     assert _production(_numbered("h1", "h2", "c1")).backend == "onnxruntime"
     mixed = _numbered("h1", "h2", "h10")
-    assert triton_config.mixes_states(mixed)
-    assert triton_config.production(mixed) == triton_config.cpu(mixed)
+    assert config.mixes_states(mixed)
+    assert config.production(mixed) == config.cpu(mixed)
 
 
 def test_a_model_that_runs_alone_has_engines_for_one_row() -> None:
     alone = replace(
         ZIPFORMER, inputs=(TensorSpec("x", "float32", (None, 45, 80)),), parameters={"triton": {"tensorrt": True}}
     )
-    assert "cached_key_0:128x1x128" in triton_config.production(alone)
-    assert "x:8x45x80" not in triton_config.production(alone)
+    assert "cached_key_0:128x1x128" in config.production(alone)
+    assert "x:8x45x80" not in config.production(alone)
 
 
 def test_triton_merges_only_what_it_can() -> None:
@@ -200,14 +198,14 @@ def test_tensorrt_has_a_profile_for_every_input_and_state_and_no_fp16_unless_dec
 )
 def test_wrong_options_are_told_by_key(options: object, names: str) -> None:
     with pytest.raises(FailedPrecondition, match=names) as caught:
-        triton_config.production(replace(ENCODER, states=(), parameters={"triton": options}))
+        config.production(replace(ENCODER, states=(), parameters={"triton": options}))
     assert caught.value.reason == "MODEL_DEFINITION_INVALID"
     assert ENCODER.id in caught.value.message
 
 
 def test_a_scalar_is_refused_as_triton_takes_none() -> None:
     with pytest.raises(FailedPrecondition, match="scalar"):
-        triton_config.production(replace(LABELS, inputs=(TensorSpec("x", "float32", ()),)))
+        config.production(replace(LABELS, inputs=(TensorSpec("x", "float32", ()),)))
 
 
 # --- the folder -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from services.runtime.inference import Tensor
-from services.runtime.triton_repository import write_repository
+from services.runtime.triton.repository import write_repository
 from tests.fakes.triton_backend import InferenceResponse, Request, load_program
 from tests.fixtures.triton_models import toy_store
 

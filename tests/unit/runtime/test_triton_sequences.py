@@ -13,9 +13,9 @@ import pytest
 
 from services.runtime.errors import AntiphonError, InvalidInput, Overloaded, Unavailable
 from services.runtime.inference import ModelDefinition, SequenceStep, StateSpec, TensorSpec
-from services.runtime.triton_sequences import Sequences
-from services.runtime.triton_streams import Farewells
-from services.runtime.triton_wire import infer_request
+from services.runtime.triton.sequences import Sequences
+from services.runtime.triton.streams import Farewells
+from services.runtime.triton.wire import infer_request
 from tests.fakes.triton_stub import FakeStub, answer_error, answer_with, failure
 
 pytestmark = pytest.mark.unit

@@ -4,9 +4,9 @@
 engines as a `ModelClient`. A client has one channel to one server. It repeats a call only where the model certainly has
 not seen it, refuses calls beyond a bound, and turns whatever goes wrong into the runtime's errors.
 
-Beside it: `triton_calls.py` runs stateless models and `triton_sequences.py` stateful ones, over `triton_memory.py` and
-`triton_streams.py`; `triton_models.py` asks what the server has loaded, `triton_samples.py` makes the tiny inference;
-`triton_wire.py` has the messages and `triton_errors.py` the errors.
+Beside it: `calls.py` runs stateless models and `sequences.py` stateful ones, over `memory.py` and
+`streams.py`; `models.py` asks what the server has loaded, `samples.py` makes the tiny inference;
+`wire.py` has the messages and `errors.py` the errors.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from services.runtime.errors import (
 )
 from services.runtime.inference import ModelDefinition, SequenceStep, Tensor
 from services.runtime.model_store import ModelStore
-from services.runtime.triton_calls import Calls
-from services.runtime.triton_errors import FAILURES, never_ran, translate
-from services.runtime.triton_memory import SharedInputs
-from services.runtime.triton_models import ServedModels, streamed_name
-from services.runtime.triton_samples import sample_inputs
-from services.runtime.triton_sequences import Sequences
-from services.runtime.triton_streams import Farewells, Run
-from services.runtime.triton_wire import (
+from services.runtime.triton.calls import Calls
+from services.runtime.triton.errors import FAILURES, never_ran, translate
+from services.runtime.triton.memory import SharedInputs
+from services.runtime.triton.models import ServedModels, streamed_name
+from services.runtime.triton.samples import sample_inputs
+from services.runtime.triton.sequences import Sequences
+from services.runtime.triton.streams import Farewells, Run
+from services.runtime.triton.wire import (
     MAX_MESSAGE_BYTES,
     check_size,
     infer_request,
@@ -199,7 +199,7 @@ class TritonClient:
     async def stream(
         self, model: str, inputs: Mapping[str, Tensor], *, deadline: float | None = None
     ) -> AsyncIterator[Mapping[str, Tensor]]:
-        """See `ModelClient.stream`. Whoever stops early has the server's run ended within `triton_streams.LINGER`."""
+        """See `ModelClient.stream`. Whoever stops early has the server's run ended within `streams.LINGER`."""
         definition = self._store.get(model)
         if definition.streaming is None:
             raise InvalidInput(

@@ -5,10 +5,10 @@
     <triton name>/config.pbtxt            the form that serves by default: for a GPU, or for none (platform "cpu")
     <triton name>/configs/cpu.pbtxt       the form without a GPU, for `tritonserver --model-config-name=cpu`
     <triton name>/1/model.onnx            the bundle's own file, after its digest was compared
-    <triton name>/1/model.py              the program of the CPU form (`triton_programs/model.py`)
+    <triton name>/1/model.py              the program of the CPU form (`programs/model.py`)
     <triton name>/1/definition.json       what that program reads
 
-and, where a long input may be cut, the decoupled model `<triton name>.stream` beside it (`triton_programs/stream.py`).
+and, where a long input may be cut, the decoupled model `<triton name>.stream` beside it (`programs/stream.py`).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.runtime import triton_config
 from services.runtime.errors import FailedPrecondition
 from services.runtime.graphs import GraphInfo, check_graph
 from services.runtime.inference import ModelDefinition
 from services.runtime.onnx import inspect
-from services.runtime.triton_config import STREAM_SUFFIX
-from services.runtime.triton_samples import sample_inputs
+from services.runtime.triton import config
+from services.runtime.triton.config import STREAM_SUFFIX
+from services.runtime.triton.samples import sample_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ PLATFORMS = ("gpu", "cpu")
 CPU_CONFIG = "cpu"
 """Name of the CPU form in a repository for GPUs."""
 
-_PROGRAMS = Path(__file__).with_name("triton_programs")
+_PROGRAMS = Path(__file__).with_name("programs")
 _THREADS = 1  # as in the embedded home: calls in parallel use a core better than one split call
 
 
@@ -122,13 +122,13 @@ def _write_model(definition: ModelDefinition, root: Path, platform: str) -> None
     version = folder / "1"
     version.mkdir(parents=True)
     (folder / "configs").mkdir()
-    if platform == "gpu" and triton_config.mixes_states(definition):
+    if platform == "gpu" and config.mixes_states(definition):
         logger.warning(
             "Model %s serves without the GPU: Triton pairs states by the alphabet, and the names of its inputs and "
             "outputs are in different order.",
             definition.id,
         )
-    forms = {"gpu": triton_config.production(_as_in(graph, definition)), CPU_CONFIG: triton_config.cpu(definition)}
+    forms = {"gpu": config.production(_as_in(graph, definition)), CPU_CONFIG: config.cpu(definition)}
     (folder / "config.pbtxt").write_text(forms[platform], encoding="utf-8")
     (folder / "configs" / f"{CPU_CONFIG}.pbtxt").write_text(forms[CPU_CONFIG], encoding="utf-8")
     (version / "model.onnx").write_bytes(content)
@@ -145,9 +145,9 @@ def _write_stream(definition: ModelDefinition, root: Path) -> None:
     folder = root / (definition.triton_name + STREAM_SUFFIX)
     (folder / "configs").mkdir(parents=True)
     (folder / "1").mkdir()
-    config = triton_config.stream(definition)
-    (folder / "config.pbtxt").write_text(config, encoding="utf-8")
-    (folder / "configs" / f"{CPU_CONFIG}.pbtxt").write_text(config, encoding="utf-8")
+    text = config.stream(definition)
+    (folder / "config.pbtxt").write_text(text, encoding="utf-8")
+    (folder / "configs" / f"{CPU_CONFIG}.pbtxt").write_text(text, encoding="utf-8")
     _write_program(folder / "1", "stream.py", _description(definition))
 
 

@@ -1,6 +1,6 @@
 """What a Triton server says about its models, compared with what the definitions say; and their reload.
 
-`triton.py` asks before the first call of a model, so that a server with other weights or other tensors is a clear error
+`client.py` asks before the first call of a model, so that a server with other weights or other tensors is a clear error
 and never a wrong answer.
 """
 
@@ -15,9 +15,9 @@ import grpc.aio
 
 from services.runtime.errors import FailedPrecondition, Unavailable
 from services.runtime.inference import ModelDefinition, TensorSpec
-from services.runtime.triton_errors import model_missing, translate
-from services.runtime.triton_sequences import Sequences
-from services.runtime.triton_wire import Message, message, triton_type
+from services.runtime.triton.errors import model_missing, translate
+from services.runtime.triton.sequences import Sequences
+from services.runtime.triton.wire import Message, message, triton_type
 
 _PATIENCE = 5.0  # seconds for one answer about a model
 _LOAD_PATIENCE = 120.0  # seconds for loading one: TensorRT may have to build its engine

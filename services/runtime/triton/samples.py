@@ -1,6 +1,6 @@
 """The smallest inputs that a model takes, made from its definition alone.
 
-`triton.py` sends them where only an inference tells the truth: when a model is loaded, when its health is asked for
+`client.py` sends them where only an inference tells the truth: when a model is loaded, when its health is asked for
 (a server calls models ready whose process is dead), and to end a sequence whose caller has left.
 """
 

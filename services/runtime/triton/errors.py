@@ -1,6 +1,6 @@
 """What a Triton server answers, as errors of the runtime's own tree.
 
-`triton.py` and its parts call `translate` for whatever failed. The code says too little (UNAVAILABLE is a full queue, a
+`client.py` and its parts call `translate` for whatever failed. The code says too little (UNAVAILABLE is a full queue, a
 late request, a model being loaded and a server that is gone) and on streams there is none, so the text is looked at;
 none of it goes further.
 """

@@ -1,7 +1,7 @@
 """A model definition as Triton configurations (`config.pbtxt`): text comes out, nothing is read or written.
 
 `triton_repository.py` calls it for every model. `production` is the form for GPUs (onnxruntime backend, state kept by
-Triton), `cpu` the form for machines without one (python backend, state kept by `triton_programs/model.py`), `stream`
+Triton), `cpu` the form for machines without one (python backend, state kept by `programs/model.py`), `stream`
 the decoupled model beside either that cuts long inputs. Field names and meanings are those of Triton's
 model_config.proto (https://github.com/triton-inference-server/common/blob/main/protobuf/model_config.proto).
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from services.runtime.errors import FailedPrecondition
 from services.runtime.inference import ModelDefinition, TensorSpec
-from services.runtime.triton_samples import sample_inputs
+from services.runtime.triton.samples import sample_inputs
 
 IDLE_US = 60_000_000
 """As the embedded home drops sequences (`sequences.IDLE`)."""

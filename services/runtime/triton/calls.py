@@ -1,6 +1,6 @@
 """Single calls of stateless models on a Triton server: as bytes or by shared memory, repeated only where that is safe.
 
-`triton.py` runs every call of a model without states through `Calls`.
+`client.py` runs every call of a model without states through `Calls`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 
 from services.runtime.errors import Unavailable
 from services.runtime.inference import ModelDefinition, Tensor
-from services.runtime.triton_errors import never_ran, region_unknown, translate
-from services.runtime.triton_memory import SharedInputs, fill
-from services.runtime.triton_models import ServedModels
-from services.runtime.triton_wire import Message, infer_request, outputs_of
+from services.runtime.triton.errors import never_ran, region_unknown, translate
+from services.runtime.triton.memory import SharedInputs, fill
+from services.runtime.triton.models import ServedModels
+from services.runtime.triton.wire import Message, infer_request, outputs_of
 
 _RETRY_WAIT = 0.2  # seconds in which a server that is just coming back may still take the call
 _QUEUE_SHARE = 0.9  # of the time left that a call may wait in the server's queue: it must not run for nobody

@@ -1,6 +1,6 @@
 """Bidirectional streams to a Triton server: a request and its answer, an orderly end, and leaving one that still runs.
 
-`triton_sequences.py` and `triton.py` use it. No stream is cancelled while the server may be answering on it: twelve
+`sequences.py` and `client.py` use it. No stream is cancelled while the server may be answering on it: twelve
 callers that cancelled streams crashed Triton 2.51 in four of eight runs of eight seconds, and in none of three where
 they read them to the end instead. For the same reason errors come as messages, although the server would end a stream
 with a status if it were asked to (`triton_grpc_error`): streams that ended so crashed it in four of five runs.
@@ -16,8 +16,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from services.runtime.triton_errors import FAILURES, StreamError
-from services.runtime.triton_wire import Message
+from services.runtime.triton.errors import FAILURES, StreamError
+from services.runtime.triton.wire import Message
 
 LINGER = 5.0
 """Seconds that a stream which nobody reads any more may take to its end; then it is cancelled after all."""

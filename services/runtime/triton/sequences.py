@@ -1,6 +1,6 @@
 """Sequences of stateful models on a Triton server: which are open, on which stream, and that each one ends.
 
-`triton.py` runs every step of a stateful model through `Sequences`. One sequence has one bidirectional stream: against
+`client.py` runs every step of a stateful model through `Sequences`. One sequence has one bidirectional stream: against
 unary calls that was a quarter to a third less latency and processor time per step, and a stream stays on one server,
 also behind a proxy that would spread calls over several, where the state is not.
 
@@ -22,10 +22,10 @@ import grpc.aio
 
 from services.runtime.errors import AntiphonError, InvalidInput, Overloaded, Unavailable
 from services.runtime.inference import ModelDefinition, SequenceStep
-from services.runtime.triton_errors import FAILURES, never_ran, sequence_lost, translate
-from services.runtime.triton_samples import sample_inputs
-from services.runtime.triton_streams import Farewells, exchange, finish
-from services.runtime.triton_wire import Message, infer_request, mark_sequence
+from services.runtime.triton.errors import FAILURES, never_ran, sequence_lost, translate
+from services.runtime.triton.samples import sample_inputs
+from services.runtime.triton.streams import Farewells, exchange, finish
+from services.runtime.triton.wire import Message, infer_request, mark_sequence
 
 IDLE = 60.0
 """Seconds after which a sequence is ended for its caller, as `max_sequence_idle_microseconds` of the server."""

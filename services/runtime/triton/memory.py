@@ -1,6 +1,6 @@
 """Large inputs by shared memory instead of through gRPC, for a Triton server on the same host.
 
-`triton.py` keeps one `SharedInputs` per server. A region is registered once and used for one call at a time; the ring
+`client.py` keeps one `SharedInputs` per server. A region is registered once and used for one call at a time; the ring
 of them is bounded, and whoever finds none free sends the bytes. Measured on one machine (float32, one call at a time,
 against bytes in the message): 64 KiB 0.8 to 1 times the latency, 256 KiB 0.4 to 0.5, 1 MiB a quarter, 4 MiB an eighth.
 """
@@ -21,7 +21,7 @@ import grpc.aio
 import numpy as np
 
 from services.runtime.inference import ModelDefinition, Tensor
-from services.runtime.triton_wire import Message, add_input, message
+from services.runtime.triton.wire import Message, add_input, message
 
 MIN_BYTES = 128 << 10
 """A call with less in its inputs is sent as bytes; see the figures above."""

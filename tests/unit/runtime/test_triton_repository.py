@@ -11,10 +11,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from services.runtime.triton import config
 from services.runtime.errors import FailedPrecondition
 from services.runtime.inference import Batching, ModelDefinition, StateSpec, Streaming, TensorSpec
 from services.runtime.model_store import ModelStore
+from services.runtime.triton import config
 from services.runtime.triton.repository import write_repository
 from tests.fixtures.triton_models import TOYS, toy_store, write_toy
 

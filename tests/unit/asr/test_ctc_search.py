@@ -162,3 +162,29 @@ def test_a_minute_of_noise_over_a_large_vocabulary_is_searched_in_time() -> None
     beam.advance(frames)
     assert time.process_time() - began < 2.0
     assert len(beam.best(100)) == 8
+
+
+def test_boosts_of_any_size_are_borne() -> None:
+    """The longer phrase breaks off where the one within it is due, which is worth 980."""
+    within = [[2]] * 49
+    phrases = Hotwords([([[1], *within, [3]], 0.1), (within, 20.0)])
+    said = log_probs(*(step for token in (1, *[2] * 49, 1) for step in ((0.9, 0.03, 0.03, 0.04), heard(token))))
+    beam = PrefixBeam(BLANK, width=8, hotwords=(phrases,))
+    beam.advance(said)
+    assert all(math.isfinite(each.score) for each in beam.best(8))
+
+
+def heard(token: int) -> tuple[float, ...]:
+    return tuple(0.94 if at == token else 0.02 for at in range(4))
+
+
+def test_a_word_that_begins_thousands_of_phrases_does_not_hold_up_the_search() -> None:
+    vocabulary, frames = 5_000, 25
+    phrases = Hotwords([([[1], [token]], 2.0) for token in range(2, vocabulary)])
+    begun, silence = np.full(vocabulary, -12.0, np.float32), np.full(vocabulary, -12.0, np.float32)
+    begun[1] = silence[BLANK] = 0.0
+    beam = PrefixBeam(BLANK, width=8, hotwords=(phrases,))
+    beam.advance(np.stack((begun, silence)))
+    began = time.process_time()
+    beam.advance(np.stack([silence] * frames))
+    assert (time.process_time() - began) / frames < 0.01

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
-from services.asr.engines.neural.hotwords import ROOT, Hotwords
+from services.asr.engines.neural.hotwords import ROOT, Hotwords, HotwordSets
 
 pytestmark = pytest.mark.unit
 
@@ -79,3 +80,16 @@ def test_many_phrases_are_built_at_once_and_without_phrases_nothing_is_earned() 
     assert hotwords.states < 60_001
     assert earned(Hotwords([]), [1, 2, 3]) == ([0.0, 0.0, 0.0], 0.0)
     assert earned(Hotwords([([], 1.0)]), [1]) == ([0.0], 0.0)
+
+
+def test_of_very_many_ways_to_go_on_the_likeliest_are_told() -> None:
+    phrases = Hotwords([([[1], [token]], 2.0) for token in range(2, 1_000)])
+    row = np.arange(1_000, dtype=np.float32)
+    assert set(phrases.following(ROOT, row)) == set()
+    assert set(phrases.following(phrases.step(ROOT, 1)[0], row)) == set(range(936, 1_000))
+
+
+def test_a_blank_goes_on_with_nothing() -> None:
+    sets = HotwordSets([Hotwords([([[1], [0]], 2.0)])], blank=0)
+    states = (1,)
+    assert sets.following(states, np.zeros(3, np.float32)) == set()

@@ -62,6 +62,12 @@ def test_spelling(tokens: Tokens, text: str, spelled: Spelled) -> None:
     assert tokens.spell(text) == spelled
 
 
+@pytest.mark.parametrize("text", ["<blk>", "<unk>", "<0x41>"])
+def test_special_symbols_are_not_spelled(text: str) -> None:
+    tokens = Tokens(["<blk>", "▁", "<unk>", "<0x41>", "▁two"])
+    assert tokens.spell(text) == Spelled((), (text,))
+
+
 def test_what_is_spelled_reads_as_it_was() -> None:
     for text in ("PLAY SOMETHING AS", "SOME PLAY"):
         ids = [token for word in PIECES.spell(text).words for token in word]

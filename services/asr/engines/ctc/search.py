@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.asr.engines.neural.hotwords import ROOT, Hotwords
+from services.asr.engines.neural.hotwords import Hotwords, HotwordSets, States
 from services.asr.engines.neural.search import Hypothesis
 
 LogProbs = NDArray[np.float32]
@@ -25,7 +25,6 @@ LogProbs = NDArray[np.float32]
 
 _IMPOSSIBLE = -math.inf
 _TOKENS_PER_FRAME = 12  # that a prefix is tried to go on with
-_TINY = 1e-300
 _HOPELESS = -14.0  # a token below a millionth of the frame's best is not tried
 
 
@@ -76,7 +75,7 @@ class _Alignment:
 class _Prefix:
     """Sums of the alignments of one prefix that end in a blank, and in its last token; the likeliest of each."""
 
-    states: tuple[int, ...] = ()  # of the hotwords
+    states: States = ()  # of the hotwords
     blank: float = _IMPOSSIBLE
     token: float = _IMPOSSIBLE
     by_blank: _Alignment = field(default_factory=_Alignment)
@@ -110,7 +109,7 @@ class _Longer(NamedTuple):
     log_prob: float  # of the token
     bonus: float  # for the token
     way: _Alignment
-    states: tuple[int, ...]
+    states: States
 
     def alignment(self, frame: int) -> _Alignment:
         return self.way.extended(frame, self.log_prob, self.bonus)
@@ -134,9 +133,9 @@ class PrefixBeam:
     def __init__(self, blank: int, width: int, hotwords: tuple[Hotwords, ...] = ()) -> None:
         self._blank = blank
         self._width = width
-        self._hotwords = hotwords
+        self._hotwords = HotwordSets(hotwords, blank)
         self._count = 0
-        self._beam: _Beam = {(): _Prefix((ROOT,) * len(hotwords), blank=0.0, by_blank=_Alignment(0.0))}
+        self._beam: _Beam = {(): _Prefix(self._hotwords.start, blank=0.0, by_blank=_Alignment(0.0))}
 
     def advance(self, log_probs: LogProbs) -> None:
         for frame in log_probs:
@@ -185,48 +184,16 @@ class PrefixBeam:
         self, tokens: tuple[int, ...], prefix: _Prefix, tried: Sequence[tuple[int, float]], frame: LogProbs
     ) -> Iterator[_Longer]:
         total, likeliest = prefix.total, prefix.likeliest
-        tokens_tried = [*tried, *self._expected(prefix, tried, frame)]
-        earned = self._earned(prefix.states, tokens_tried, frame)
-        for (token, log_prob), (states, bonus) in zip(tokens_tried, earned, strict=True):
+        # What goes on with a phrase is tried however unlikely it sounds: its bonus may make up for it.
+        expected = self._hotwords.following(prefix.states, frame) - {token for token, _ in tried}
+        tokens_tried = [*tried, *((token, float(frame[token])) for token in sorted(expected))]
+        earned = self._hotwords.earned(prefix.states, [token for token, _ in tokens_tried], frame)
+        for (token, log_prob), (bonus, states) in zip(tokens_tried, earned, strict=True):
             # The same token twice is two only with a blank between.
             repeated = tokens[-1:] == (token,)
             score, way = (prefix.blank, prefix.by_blank) if repeated else (total, likeliest)
             if score > _IMPOSSIBLE:
                 yield _Longer(tokens, token, score + log_prob + bonus, log_prob, bonus, way, states)
-
-    def _expected(
-        self, prefix: _Prefix, tried: Sequence[tuple[int, float]], frame: LogProbs
-    ) -> Iterator[tuple[int, float]]:
-        """What goes on with a phrase is tried however unlikely it sounds: its bonus may make up for it."""
-        known = {token for token, _ in tried} if any(prefix.states) else set()
-        for each, state in zip(self._hotwords, prefix.states, strict=True):
-            if state != ROOT:
-                for token in each.following(state):
-                    if token not in known:
-                        known.add(token)
-                        yield token, float(frame[token])
-
-    def _earned(
-        self, states: tuple[int, ...], tried: Sequence[tuple[int, float]], frame: LogProbs
-    ) -> list[tuple[tuple[int, ...], float]]:
-        """The hotwords' states after each token, and what it earns.
-
-        That makes tokens likelier among tokens, not against the blank: that something was said stays as probable as it
-        was, else phrases would be heard in every pause.
-        """
-        if not states:
-            return [((), 0.0)] * len(tried)
-        sets = list(zip(self._hotwords, states, strict=True))
-        steps = [[each.step(state, token) for each, state in sets] for token, _ in tried]
-        earned = [sum(bonus for _, bonus in found) for found in steps]
-        missed = sum(each.end(state) for each, state in sets)  # by all tokens that are not tried
-        scale = 0.0
-        if missed or any(earned):
-            likely = [math.exp(log_prob) for _, log_prob in tried]
-            others = max(0.0, 1.0 - math.exp(float(frame[self._blank])) - sum(likely))
-            lifted = sum(one * math.exp(bonus) for one, bonus in zip(likely, earned, strict=True))
-            scale = math.log(max(lifted + others * math.exp(missed), _TINY) / max(sum(likely) + others, _TINY))
-        return [(tuple(state for state, _ in found), bonus - scale) for found, bonus in zip(steps, earned, strict=True)]
 
     def _tried(self, frame: LogProbs) -> list[tuple[int, float]]:
         count = min(_TOKENS_PER_FRAME, len(frame))

@@ -7,10 +7,21 @@ dropped it by then; when the phrase breaks off, what was earned in advance is ta
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 ROOT = 0
+_MOST_FOLLOWING = 64  # tokens that may go on with a phrase; "the" begins thousands of titles
+_MOST_EARNED = 60.0  # by one token: a long phrase of the largest boosts would leave the range of numbers
+_SMALLEST = 1e-300  # likelihoods here are numbers, not logarithms
+
+States = tuple[int, ...]
+Row = NDArray[np.floating[Any]]
 
 
 class Hotwords:
@@ -33,6 +44,11 @@ class Hotwords:
             if state != ROOT:
                 self._ends.add(state)
         self.states = len(self._next)
+        self._wide = {
+            state: np.array(list(after), np.int64)
+            for state, after in enumerate(self._next)
+            if len(after) > _MOST_FOLLOWING and state != ROOT
+        }
         self._fallback = [ROOT] * self.states
         self._ahead = [0.0] * self.states  # earned in advance, to be taken back if the phrase breaks off
         self._kept = [0.0] * self.states  # earned for good on arrival: a phrase is complete
@@ -53,9 +69,15 @@ class Hotwords:
         """What is earned or taken back when the utterance ends here."""
         return self._inside[state] - self._ahead[state]
 
-    def following(self, state: int) -> Iterable[int]:
-        """The tokens that go on with a phrase."""
-        return self._next[state]
+    def following(self, state: int, row: Row) -> Iterable[int]:
+        """The tokens that go on with a phrase; of very many those that score best in the row. None at the root."""
+        if state == ROOT:
+            return ()
+        wide = self._wide.get(state)
+        if wide is None:
+            return self._next[state]
+        found: list[int] = wide[np.argpartition(-row[wide], _MOST_FOLLOWING)[:_MOST_FOLLOWING]].tolist()
+        return found
 
     def _child(self, state: int, token: int, steps: list[float]) -> int:
         if token not in self._next[state]:
@@ -90,3 +112,52 @@ class Hotwords:
         while state not in self._ends and state != ROOT:
             state = self._fallback[state]
         return whole[state]
+
+
+class HotwordSets:
+    """Several sets of phrases, each walked by itself: what a search asks at a frame.
+
+    What they earn makes tokens likelier among tokens, not against the blank: that something was said stays as probable
+    as it was. Added to the score as it is, a bonus of 2 a word had the words of sixty phrases heard in every pause.
+    """
+
+    def __init__(self, sets: Sequence[Hotwords], blank: int) -> None:
+        self._sets = tuple(sets)
+        self._blank = blank
+        self.start: States = (ROOT,) * len(self._sets)
+
+    def __bool__(self) -> bool:
+        return bool(self._sets)
+
+    def following(self, states: States, row: Row) -> set[int]:
+        """The tokens that go on with phrases which have begun."""
+        walked = zip(self._sets, states, strict=True)
+        return {token for each, state in walked for token in each.following(state, row)} - {self._blank}
+
+    def earned(self, states: States, tokens: Sequence[int], row: Row) -> list[tuple[float, States]]:
+        """What each token earns, and the states after it; `row` are the logarithms of all tokens' probabilities."""
+        if not self._sets:
+            return [(0.0, states)] * len(tokens)
+        walked = list(zip(self._sets, states, strict=True))
+        steps = [[each.step(state, token) for each, state in walked] for token in tokens]
+        earned = [_bounded(sum(bonus for _, bonus in found)) for found in steps]
+        missed = _bounded(sum(each.end(state) for each, state in walked))  # by all tokens that are not named
+        if tokens and (missed or any(earned)):
+            scale = self._scale(row, tokens, earned, missed)
+            earned = [each - scale for each in earned]
+        return list(zip(earned, (tuple(state for state, _ in found) for found in steps), strict=True))
+
+    def _scale(self, row: Row, tokens: Sequence[int], earned: Sequence[float], missed: float) -> float:
+        """By how much all tokens together would be likelier, as a logarithm."""
+        scores = row.astype(np.float64)
+        scores[self._blank] = -np.inf
+        likely = np.exp(scores - scores.max())
+        named = likely[np.array(tokens, np.int64)]
+        total = float(likely.sum())
+        others = max(0.0, total - float(named.sum()))
+        lifted = float((named * np.exp(earned)).sum()) + others * math.exp(missed)
+        return math.log(max(lifted, _SMALLEST) / total)
+
+
+def _bounded(earned: float) -> float:
+    return max(-_MOST_EARNED, min(earned, _MOST_EARNED))

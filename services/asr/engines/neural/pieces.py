@@ -43,10 +43,12 @@ class Tokens:
 
     def __init__(self, symbols: Sequence[str], *, lowercase: bool = False) -> None:
         self.symbols = tuple(symbols)
-        self._ids = {symbol: at for at, symbol in reversed(list(enumerate(self.symbols)))}
+        heard = [(symbol, at) for at, symbol in enumerate(self.symbols) if not _SPECIAL.fullmatch(symbol)]
+        self._ids = dict(reversed(heard))
+        self._space = self.symbols.index(_SPACE) if _SPACE in self.symbols else None
         self._lowercase = lowercase
         self._pieces = any(_MARK in symbol for symbol in self.symbols)
-        self._characters = not self._pieces and _SPACE in self._ids
+        self._characters = not self._pieces and self._space is not None
         self._longest = max(map(len, self.symbols), default=1)
 
     @classmethod
@@ -97,9 +99,8 @@ class Tokens:
                 words.append(ids)
             else:
                 unknown.append(word)
-        if self._characters:
-            space = (self._ids[_SPACE],)
-            words = [(*ids, *space) for ids in words[:-1]] + words[-1:]
+        if self._characters and self._space is not None:
+            words = [(*ids, self._space) for ids in words[:-1]] + words[-1:]
         return Spelled(tuple(words), tuple(unknown))
 
     def _spell(self, word: str) -> tuple[int, ...]:
@@ -107,7 +108,7 @@ class Tokens:
         if self._pieces:
             bare = self._cut(word) if word[0] >= _IDEOGRAPHS else ()
             return bare or self._cut(_MARK + word)
-        if word in self._ids and not _SPECIAL.fullmatch(word):
+        if word in self._ids:
             return (self._ids[word],)
         return self._cut(word) if self._characters or word[0] >= _IDEOGRAPHS else ()
 

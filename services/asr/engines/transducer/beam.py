@@ -4,9 +4,6 @@ Used by `model.py` where alternatives or phrases are asked for. Guesses with the
 probabilities summed (Graves 2012); at a frame a guess takes at most `symbols_per_frame` tokens, then all move on, as in
 the "modified" beam search of icefall where that number is 1. What is joined is a new guess with every frame left of the
 piece, all new guesses in one call, so a guess that lives on without a new token costs nothing more.
-
-What hotwords earn makes tokens likelier among tokens, not against the blank: that something was said stays as probable
-as it was. Added to the score as it is, a bonus of 2 a word had the words of sixty phrases heard in every pause.
 """
 
 from __future__ import annotations
@@ -17,15 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.asr.engines.neural.hotwords import ROOT, Hotwords
+from services.asr.engines.neural.hotwords import Hotwords, HotwordSets, States
 from services.asr.engines.neural.search import Hypothesis
 from services.asr.engines.transducer.greedy import log_softmax
 from services.asr.engines.transducer.networks import BLANK, Floats, Prediction, TransducerModel
 
 _SPREAD = 8.0  # natural log units below the best, beyond which a guess is dropped: 12 finds no more, 5 less
 _LIFT = 10.0  # by which hotwords lift a token that would have been dropped
-_MOST_EARNED = 60.0  # by one token: a long phrase of the largest boosts would leave the range of numbers
-_SMALLEST = 1e-300  # likelihoods here are numbers, not logarithms
 _EXTRA_TOKENS = 4  # looked at beyond the width, for a hotword's bonus may lift them
 
 _Key = tuple[int, ...]
@@ -48,7 +43,7 @@ class _Guess(NamedTuple):
     log_probs: tuple[float, ...] = ()
     score: float = 0.0  # without bonus
     bonus: float = 0.0
-    states: tuple[int, ...] = ()  # of the hotwords
+    states: States = ()  # of the hotwords
     prediction: Prediction | None = None
     scores: _Scores | None = None
 
@@ -82,9 +77,9 @@ class Beam:
     def __init__(self, model: TransducerModel, width: int, hotwords: tuple[Hotwords, ...] = ()) -> None:
         self._model = model
         self._width = width
-        self._hotwords = hotwords
+        self._hotwords = HotwordSets(hotwords, BLANK)
         self._frame = 0  # frames heard before the piece
-        self._guesses = [_Guess(states=(ROOT,) * len(hotwords))]
+        self._guesses = [_Guess(states=self._hotwords.start)]
 
     async def hear(self, encoded: Floats) -> None:
         """Further frames of the encoder's output, shape (n, D)."""
@@ -134,7 +129,7 @@ class Beam:
                 continue
             row = guess.row(at)
             tokens = self._candidates(guess, row, least)
-            for token, (earned, states) in zip(tokens, self._earned(guess, tokens, row), strict=True):
+            for token, (earned, states) in zip(tokens, self._hotwords.earned(guess.states, tokens, row), strict=True):
                 score = guess.score + float(row[token])
                 if score + guess.bonus + earned >= best - _SPREAD:
                     extended = _Guess(
@@ -155,25 +150,8 @@ class Beam:
         count = self._width + _EXTRA_TOKENS
         if likely.size > count:
             likely = likely[np.argpartition(-row[likely], count)[:count]]
-        within = {
-            token
-            for hotwords, state in zip(self._hotwords, guess.states, strict=True)
-            if state != ROOT
-            for token in hotwords.following(state)
-        }
+        within = self._hotwords.following(guess.states, row)
         return [*likely.tolist(), *sorted(within - set(likely.tolist()))]
-
-    def _earned(self, guess: _Guess, tokens: Sequence[int], row: Floats) -> list[tuple[float, tuple[int, ...]]]:
-        """What each token earns, and the states after it."""
-        sets = list(zip(self._hotwords, guess.states, strict=True))
-        steps = [[each.step(state, token) for each, state in sets] for token in tokens]
-        earned = [_bounded(sum(bonus for _, bonus in found)) for found in steps]
-        states = [tuple(step[0] for step in found) for found in steps]
-        missed = _bounded(sum(each.end(state) for each, state in sets))
-        if tokens and (missed or any(earned)):
-            scale = _scale(row, tokens, earned, missed)
-            earned = [each - scale for each in earned]
-        return list(zip(earned, states, strict=True))
 
     def _pruned(self, guesses: Iterable[_Guess]) -> list[_Guess]:
         ordered = sorted(guesses, key=lambda guess: -guess.total)[: self._width]
@@ -199,19 +177,6 @@ class Beam:
             guess._replace(scores=_Scores(since, *scores))
             for guess, *scores in zip(guesses, rows, blanks, peaks, strict=True)
         ]
-
-
-def _bounded(earned: float) -> float:
-    return max(-_MOST_EARNED, min(earned, _MOST_EARNED))
-
-
-def _scale(row: Floats, tokens: Sequence[int], earned: Sequence[float], missed: float) -> float:
-    """By how much all tokens together would be likelier, as a logarithm; those not named earn what is `missed`."""
-    above = row[1:].astype(np.float64) - float(row[1:].max())
-    likely = np.exp(above[np.array(tokens, np.int64) - 1])
-    others = max(0.0, float(np.exp(above).sum() - likely.sum()))
-    lifted = float((likely * np.exp(earned)).sum()) + others * math.exp(missed)
-    return math.log(max(lifted, _SMALLEST) / (float(likely.sum()) + others))
 
 
 def _keep(guesses: dict[_Key, _Guess], guess: _Guess) -> None:

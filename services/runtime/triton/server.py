@@ -63,7 +63,7 @@ class TritonEnvironment:
         named = environ.get(SERVER_VARIABLE, "")
         folder = Path(named) if named else Path(__file__).resolve().parents[3] / "build" / "triton"
         for package in sorted(folder.glob("lib/python3.*/site-packages/pytriton/tritonserver")):
-            python = package.parents[3].name.removeprefix("python")
+            python = package.parents[2].name.removeprefix("python")
             if (package / "python_backend_stubs" / python / "triton_python_backend_stub").is_file():
                 _refuse_old_glibc()
                 return cls(folder.absolute(), python, package.absolute())

@@ -139,15 +139,15 @@ def test_tritons_own_queue_is_bounded_where_that_is_asked_for() -> None:
     queue = {"triton": {"queue": {"max_size": 64, "timeout_ms": 2000}}}
     for definition in (LABELS, replace(LABELS, batching=None)):
         bounded = replace(definition, parameters=queue)
-        for config in (_production(bounded), _cpu(bounded)):
-            policy = config.dynamic_batching.default_queue_policy
+        for made in (_production(bounded), _cpu(bounded)):
+            policy = made.dynamic_batching.default_queue_policy
             assert policy.allow_timeout_override
             assert policy.timeout_action == policy.REJECT
             assert policy.default_timeout_microseconds == 2_000_000
             assert policy.max_queue_size == 64
-    for config in (_production(LABELS), _cpu(LABELS)):
-        assert config.HasField("dynamic_batching")
-        assert not config.dynamic_batching.HasField("default_queue_policy")
+    for made in (_production(LABELS), _cpu(LABELS)):
+        assert made.HasField("dynamic_batching")
+        assert not made.dynamic_batching.HasField("default_queue_policy")
     assert not _cpu(replace(LABELS, batching=None)).HasField("dynamic_batching")
     assert _production(ENCODER).sequence_batching.oldest.max_candidate_sequences == 512
 

@@ -25,6 +25,7 @@ RATE_HZ = 16_000
 CHUNK = 512  # samples, 32 ms
 _PRE_ROLL_CHUNKS = 10  # 320 ms before the onset: the detector is late for weak consonants
 _HELD_AFTER_CHUNKS = 8  # 256 ms of silence are decoded after speech; more waits until speech goes on, or is dropped
+_MOST_HELD_CHUNKS = 312  # 10 s: a model forgets an utterance of which it hears nothing for a minute
 _LEVEL_CHUNKS = 3  # about 100 ms
 
 
@@ -163,7 +164,7 @@ class Segmenter:
         self._revision, self._told, self._stable = 0, ("", 0.0, 0), StableText()
 
     def _take(self, chunk: Pcm) -> None:
-        if self._endpointer.silence > _HELD_AFTER_CHUNKS:
+        if self._endpointer.silence > _HELD_AFTER_CHUNKS and len(self._held) < _MOST_HELD_CHUNKS:
             self._held.append(chunk)
             return
         self._to_decode += [*self._held, chunk]

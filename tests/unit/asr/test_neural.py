@@ -171,6 +171,35 @@ async def test_a_session_that_is_left_ends_its_sequence(tmp_path: Path) -> None:
         assert steps[-1].end
 
 
+async def test_a_sequence_whose_first_call_was_cancelled_is_ended_too(tmp_path: Path) -> None:
+    async with ears(tmp_path) as listener:
+        session = listener.session()
+        hearing = asyncio.create_task(session.feed(AUDIO))
+        for _ in range(100):
+            await asyncio.sleep(0)
+            if listener.client.steps:
+                break
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+        await session.close()
+        (steps,) = listener.client.steps.values()
+        assert [(step.start, step.end) for step in steps] == [(True, False), (False, True)]
+
+
+async def test_a_model_goes_on_hearing_in_a_pause_that_only_the_client_ends(tmp_path: Path) -> None:
+    patient = replace(CONTINUOUS, max_length=60.0, client_only=True)
+    async with ears(tmp_path) as listener:
+        session = listener.session(endpointing=patient)
+        await session.feed(AUDIO)
+        (steps,) = listener.client.steps.values()
+        before = len(steps)
+        for _ in range(11):
+            await session.feed(silence(1.0).tobytes())
+        assert len(steps) > before + 10 / (listener.engine._by_id[MODEL].shape.window / 100) - 5
+        assert texts(await session.finalize()) == [" ".join(SAID)]
+        await session.close()
+
+
 async def test_a_penalty_for_blanks_has_faint_sounds_heard(tmp_path: Path) -> None:
     faint = tones(["four"], seconds=0.15, amplitude=0.05)
     audio = np.concatenate((silence(0.5), tones(["two"], gap=0.05), faint, silence(1.0))).tobytes()

@@ -18,8 +18,6 @@ Made by `readers.py`; a session of `neural/engine.py` makes one search per utter
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
 from typing import Protocol
 
 import numpy as np
@@ -31,13 +29,13 @@ from services.asr.engines.neural.outputs import failed, sound
 from services.asr.engines.neural.parameters import Parameters, invalid
 from services.asr.engines.neural.pieces import Tokens
 from services.asr.engines.neural.search import Asked, Hypothesis
+from services.asr.engines.neural.sequence import Sequence
 from services.runtime.errors import AntiphonError
 from services.runtime.inference import ModelClient, ModelDefinition, SequenceStep
 
 _LEAST_BEAM = 8  # where alternatives or phrases are asked for
 _WIDEST = 32
 _SLICE = 4  # frames searched before others have their turn: at most about 2 ms, of noise
-_sequences = itertools.count(1)
 
 
 class CtcModel:
@@ -124,15 +122,12 @@ class CtcSearch:
     def __init__(self, model: CtcModel, path: Path) -> None:
         self._model = model
         self._path = path
-        self._sequence = next(_sequences)
+        self._sequence = Sequence()
         self._done = 0  # frames of output
-        self._is_started = self._is_open = False
 
     async def advance(self, frames: Frames, *, last: bool) -> None:
-        step = SequenceStep(self._sequence, start=not self._is_started, end=last)
-        self._is_started = self._is_open = True
-        found = await self._model.log_probs(frames, self._done, step)
-        self._is_open = not last
+        with self._sequence.step(last=last) as step:
+            found = await self._model.log_probs(frames, self._done, step)
         self._done += len(found)
         for at in range(0, len(found), _SLICE):
             self._path.advance(found[at : at + _SLICE])
@@ -142,10 +137,7 @@ class CtcSearch:
         return self._path.best(count)
 
     async def close(self) -> None:
-        """Ends the sequence with a window of nothing, so that no state waits for it to be called idle."""
-        if self._is_open:
-            self._is_open = False
-            shape = self._model.shape
-            nothing = np.zeros((shape.window, shape.features.mel_bins), np.float32)
-            with contextlib.suppress(AntiphonError):
-                await self._model.log_probs(nothing, self._done, SequenceStep(self._sequence, end=True))
+        with self._sequence.ending(self._model.shape) as end:
+            if end is not None:
+                nothing, step = end
+                await self._model.log_probs(nothing, self._done, step)

@@ -5,23 +5,17 @@ Made by `readers.py`; a session of `neural/engine.py` makes one search per utter
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 from typing import Protocol
-
-import numpy as np
 
 from services.asr.engines.features import Frames
 from services.asr.engines.neural.search import Asked, Hypothesis
+from services.asr.engines.neural.sequence import Sequence
 from services.asr.engines.transducer.beam import Beam
 from services.asr.engines.transducer.greedy import Greedy
 from services.asr.engines.transducer.networks import Floats, TransducerModel
-from services.runtime.errors import AntiphonError
-from services.runtime.inference import SequenceStep
 
 _LEAST_BEAM = 4  # where alternatives or phrases are asked for
 _WIDEST = 32
-_sequences = itertools.count(1)
 
 
 class Transducer:
@@ -70,8 +64,7 @@ class TransducerSearch:
         self._networks = networks
         self._path = path
         self._budget = budget
-        self._sequence = next(_sequences)
-        self._has_begun = self._is_open = False
+        self._sequence = Sequence()
         self._spent: list[float] = []  # a number for each window: seconds of speech are few
 
     @property
@@ -79,13 +72,8 @@ class TransducerSearch:
         return round(sum(self._spent) / len(self._spent), 4) if self._spent else None
 
     async def advance(self, frames: Frames, *, last: bool) -> None:
-        step = SequenceStep(self._sequence, start=not self._has_begun, end=last)
-        try:
+        with self._sequence.step(last=last) as step:
             encoded = await self._networks.encode(frames, step, self._budget)
-        except AntiphonError:
-            self._is_open = False  # the client has dropped the sequence, or its home is gone
-            raise
-        self._has_begun, self._is_open = True, not last
         if encoded.spent is not None:
             self._spent.append(encoded.spent)
         await self._path.hear(encoded.frames)
@@ -94,10 +82,6 @@ class TransducerSearch:
         return self._path.best(count)
 
     async def close(self) -> None:
-        """Ends the sequence with a window of nothing, so that no state waits for it to be called idle."""
-        if self._is_open:
-            self._is_open = False
-            shape = self._networks.shape
-            nothing = np.zeros((shape.window, shape.features.mel_bins), np.float32)
-            with contextlib.suppress(AntiphonError):
-                await self._networks.encode(nothing, SequenceStep(self._sequence, end=True), self._budget)
+        with self._sequence.ending(self._networks.shape) as end:
+            if end is not None:
+                await self._networks.encode(*end, self._budget)

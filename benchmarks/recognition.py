@@ -42,7 +42,7 @@ LIMIT = 0.90
 PAUSE_S = 1.2
 CHUNK = RATE_HZ // 10 * 2
 IDLE_S = 5.0
-SERVING = {"replica": "ServeReplica:asr", "workers": "pocketsphinx_worker", "HAProxy": "bin/haproxy"}
+SERVING = {"replica": "ServeReplica:asr", "workers": "pocketsphinx.worker", "HAProxy": "bin/haproxy"}
 MODEL = "antiphon/en-commands"
 MODELS = Path(asr.__file__).parent / "models"
 

@@ -274,7 +274,7 @@ class TestClientsThatMisbehave:
 class TestLostParts:
     async def test_workers_killed_in_mid_utterance(self, platform: RayPlatform) -> None:
         question = await spoken(platform.target, "what time is it in Tokyo")
-        killed = asyncio.create_task(_kill_after("pocketsphinx_worker", 0.9, all_of_them=True))
+        killed = asyncio.create_task(_kill_after("pocketsphinx.worker", 0.9, all_of_them=True))
         outcome = await converse(platform.target, turn(question))
         await killed
         assert outcome.failure is None

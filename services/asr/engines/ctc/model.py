@@ -107,7 +107,7 @@ class CtcModel:
 
 
 class Path(Protocol):
-    """What a search makes of log-probabilities: `ctc_search.Greedy` and `ctc_search.PrefixBeam`."""
+    """What a search makes of log-probabilities: `search.Greedy` and `search.PrefixBeam`."""
 
     def advance(self, log_probs: LogProbs) -> None: ...
 

@@ -366,6 +366,7 @@ async def test_provenance_follows_the_model_to_its_home(tmp_path: Path) -> None:
         (TinyBundle(parameters={"features": {"mel_bins": 80}}), "features"),
         (TinyBundle(parameters={"features": {"mel_bins": 40, "colour": 1}}), "colour"),
         (TinyBundle(parameters={"features": 7}), "features"),
+        (TinyBundle(parameters={"lowercase": "no"}), "lowercase"),
         (TinyBundle(parameters={"features": {"mel_bins": True}}), "mel_bins"),
         (TinyBundle(parameters={"features": {"mel_bins": 40, "snip_edges": "no"}}), "snip_edges"),
         (TinyBundle(parameters={"features": {"mel_bins": 40, "low_hz": "20"}}), "low_hz"),

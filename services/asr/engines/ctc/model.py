@@ -63,7 +63,7 @@ class CtcModel:
         self.parts: tuple[str, ...] = (self._graph.id,)
         self.shape, self._subsampling = given.shape(looks_ahead=True)
         definition.verified_bytes()
-        self.tokens = Tokens.read(definition.path, lowercase=bool(definition.parameters.get("lowercase", False)))
+        self.tokens = Tokens.read(definition.path, lowercase=given.flag("lowercase"))
         self._blank = given.number("blank", None, least=0, most=len(self.tokens) - 1)
         self._inputs = self._family(given.text("graph"))
 

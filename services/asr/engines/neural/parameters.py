@@ -38,6 +38,13 @@ class Parameters:
             raise invalid(self._definition, f"parameters.{key}", f"must be a number from {least:g} to {most:g}")
         return float(value)
 
+    def flag(self, key: str) -> bool:
+        """False if not given."""
+        value = self._given.get(key, False)
+        if not isinstance(value, bool):
+            raise invalid(self._definition, f"parameters.{key}", "must be true or false")
+        return value
+
     def features(self) -> FeatureSettings:
         try:
             settings = FeatureSettings.parse(self._given.get("features", {}))

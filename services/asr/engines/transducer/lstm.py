@@ -58,7 +58,7 @@ class LstmTransducer:
         self._blank_penalty = np.float32(given.between("blank_penalty", 0.0, least=0.0, most=_MAX_PENALTY))
         self._least_budget = given.between("least_budget", 0.0, least=0.0, most=1.0)
         definition.verified_bytes()
-        self.tokens = Tokens.read(definition.path, lowercase=bool(definition.parameters.get("lowercase", False)))
+        self.tokens = Tokens.read(definition.path, lowercase=given.flag("lowercase"))
         self._has_dial = any(spec.name == "budget" for spec in self._encoder.inputs)
         self._tells_cost = any(spec.name == "spent" for spec in self._encoder.outputs)
         self._check()

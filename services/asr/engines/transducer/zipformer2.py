@@ -49,7 +49,7 @@ class Zipformer2Transducer:
         self.parts: tuple[str, ...] = (self._encoder.id, self._predictor.id, self._joiner.id)
         self.shape, self._subsampling = given.shape(looks_ahead=True)
         definition.verified_bytes()
-        self.tokens = Tokens.read(definition.path, lowercase=bool(definition.parameters.get("lowercase", False)))
+        self.tokens = Tokens.read(definition.path, lowercase=given.flag("lowercase"))
         self._unknown = self.tokens.symbols.index(_UNKNOWN) if _UNKNOWN in self.tokens.symbols else None
         self._encoded = self._check()
         self._first: Prediction | None = None

@@ -16,9 +16,14 @@ _FILE = re.compile(r"^<!-- file: (?P<name>\S+) -->\n```\w+\n(?P<body>.*?)^```$",
 _BLOCK = r"^<!-- {} -->\n```console\n(?P<body>.*?)^```$"
 
 
+def files(page: Path) -> dict[str, str]:
+    """The page's files by name."""
+    return {block["name"]: block["body"] for block in _FILE.finditer(page.read_text(encoding="utf-8"))}
+
+
 def write_files(page: Path, folder: Path) -> list[str]:
     """Writes the page's files into `folder` and returns their names."""
-    found = {block["name"]: block["body"] for block in _FILE.finditer(page.read_text(encoding="utf-8"))}
+    found = files(page)
     for name, body in found.items():
         (folder / name).write_text(body, encoding="utf-8")
     return list(found)

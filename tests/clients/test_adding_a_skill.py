@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -24,31 +22,15 @@ from services.runtime.platform import PlatformSettings, PoolSettings
 from services.runtime.server import GrpcPlatform
 from services.runtime.spec import load_spec
 from tests.clients.examples import Example
+from tests.clients.pages import commands, files
 from tests.conftest import ROOT
 from tests.fakes.skill_turns import request
 
 pytestmark = pytest.mark.integration
 
 PAGE = ROOT / "docs" / "adding-a-skill.md"
-_FILE = re.compile(r"^<!-- file: (?P<name>\S+) -->\n```\w+\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-_BLOCK = r"^<!-- {} -->\n```console\n(?P<body>.*?)^```$"
 ADDRESS = "127.0.0.1:9100"
 """Of the skill, as the page has it."""
-
-
-def commands(mark: str = "run") -> Iterator[Example]:
-    """The commands of the page with what they show: "run" needs no platform, "served" needs one and the skill."""
-    for block in re.finditer(_BLOCK.format(mark), PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-        example: Example | None = None
-        for line in block["body"].splitlines():
-            if line.startswith("$ "):
-                if example is not None:
-                    yield example
-                example = Example(line[2:], ["bash", "-euo", "pipefail", "-c", line[2:]])
-            elif example is not None:
-                example.shown.append(line)
-        if example is not None:
-            yield example
 
 
 @pytest.fixture
@@ -59,16 +41,18 @@ def made(tmp_path: Path) -> Path:
 
 
 def test_the_page_shows_what_is_written(made: Path) -> None:
-    files = {block["name"]: block["body"] for block in _FILE.finditer(PAGE.read_text(encoding="utf-8"))}
-    assert files, "the page shows no file"
-    for name, body in files.items():
+    written = files(PAGE)
+    assert written, "the page shows no file"
+    for name, body in written.items():
         assert (made / name).read_text(encoding="utf-8") == body
-    assert len(files["water/skill.py"].splitlines()) <= 40
+    assert len(written["water/skill.py"].splitlines()) <= 40
 
 
 def test_its_commands_do_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    ran = [example for example in commands() if not example.name.startswith("pip install")]  # CI has done that
+    ran = [
+        example for example in commands(PAGE, "run") if not example.name.startswith("pip install")
+    ]  # CI has done that
     assert len(ran) >= 3
     for example in ran:
         example.run("", tmp_path)
@@ -138,7 +122,7 @@ async def test_a_platform_learns_it_and_users_who_agree_talk_to_it(
         async with GrpcPlatform(settings, {name: load_spec(CAPABILITIES[name]) for name in names}) as platform:
             await healthy(platform.target)
             monkeypatch.setenv("ANTIPHON_TARGET", platform.target)
-            register, converse = commands("served")
+            register, converse = commands(PAGE, "served")
             await asyncio.to_thread(shown, register, address, made)
             await learned(platform.target)
             await asyncio.to_thread(shown, converse, address, made)

@@ -40,14 +40,15 @@ def main() -> None:
     parser.add_argument("model", help="name of a file in build/asr_digits/models")
     parser.add_argument("--name", default=NAME, help="of the bundle")
     parser.add_argument("--blank-bias", type=float, default=0.0, help="taken off the logit of blank")
+    parser.add_argument("--delay-ms", type=int, default=0, help="from the beginning of a digit to its token")
     asked = parser.parse_args()
     model = load(MODELS / f"{asked.model}.pt")
     with torch.no_grad():
         model.joiner.out.bias[0] -= asked.blank_bias
-    bundle(asked.name, model, encoder_graph(model), encoder_definition(model))
+    bundle(asked.name, model, encoder_graph(model), encoder_definition(model), asked.delay_ms)
 
 
-def bundle(name: str, model: Transducer, encoder: bytes, definition: Mapping[str, Any]) -> None:
+def bundle(name: str, model: Transducer, encoder: bytes, definition: Mapping[str, Any], delay_ms: int = 0) -> None:
     """Writes a recogniser's folder: tokens and parameters on top, a bundle for each of its three networks below.
 
     Args:
@@ -55,6 +56,7 @@ def bundle(name: str, model: Transducer, encoder: bytes, definition: Mapping[str
         model: predictor and joiner are taken from it.
         encoder: its graph.
         definition: the encoder's inputs, outputs, states and whatever else only it has.
+        delay_ms: from the beginning of a digit to its token; it is taken off the times of words.
     """
     folder = _BUNDLES / name
     tokens = "".join(f"{symbol} {token}\n" for token, symbol in enumerate(SYMBOLS)).encode()
@@ -65,6 +67,7 @@ def bundle(name: str, model: Transducer, encoder: bytes, definition: Mapping[str
         "features": {key: asdict(FEATURES)[key] for key in ("rate_hz", "mel_bins", "high_hz")},
         "subsampling": SUBSAMPLING,
         "chunk_frames": CHUNK_FRAMES,
+        "delay_ms": delay_ms,
     }
     _write(folder, name, "tokens.txt", tokens, {"inputs": [], "outputs": [], "parameters": parameters})
     _write(folder / "encoder", f"{name}.encoder", "model.onnx", encoder, definition)

@@ -13,3 +13,5 @@
 `networks` are what `train` trains by `loss`, `kept` keeps them, `decoding` and `scoring` are how `evaluate` counts the
 errors and their intervals.
 """
+
+import services.runtime  # noqa: F401 - before onnxruntime is imported, whose telemetry it turns off

@@ -58,7 +58,7 @@ lock: ## Write requirements/*.txt anew (needs uv)
 	@compile() { uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCKFLAGS) "$$@"; }; \
 	compile pyproject.toml --extra dev --output-file requirements/dev.txt; \
-	compile pyproject.toml --extra serve --extra asr --extra triton --extra tts --extra skills --constraint requirements/dev.txt \
+	compile pyproject.toml --extra serve --extra asr --extra nlu --extra learning --extra triton --extra tts --extra skills --constraint requirements/dev.txt \
 		--output-file requirements/serve.txt; \
 	compile pyproject.toml --extra train --constraint requirements/dev.txt --output-file requirements/train.txt; \
 	compile pyproject.toml --extra train-torch --constraint requirements/dev.txt \

@@ -1,7 +1,7 @@
 """Timers and alarms of users: kept in the store, rung once.
 
-`executing` keeps what skills set, `ringing` asks what is due for a device. The book of an owner is one value in the
-store and changes by compare-and-set, so that of all the streams that see an alarm due, one rings it.
+`stages.execute` keeps what skills set, `ringing` asks what is due for a device. The book of an owner is one value in
+the store and changes by compare-and-set, so that of all the streams that see an alarm due, one rings it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from services.arbitration.contexts import PendingPrompt, TurnContext
 from services.arbitration.delivery import Delivery, EffectJournal
 from services.arbitration.desk import Desk
 from services.arbitration.events import AnswerText, Asked, Extra, Outcome, TurnEvent, TurnFailed
-from services.arbitration.executing import Execution, Told
 from services.arbitration.hypotheses import (
     DIALOGUE_SKILL,
     Action,
@@ -46,6 +45,7 @@ from services.arbitration.ports import (
     SkillPrompt,
 )
 from services.arbitration.speaking_of_skills import phrases_of, question_for, skills_in_words
+from services.arbitration.stages.execute import Execution, Told
 from services.arbitration.streams import reading
 from services.arbitration.voice import Voice
 from services.runtime.errors import AntiphonError

@@ -1,6 +1,6 @@
 """Circuit breakers per skill: one that keeps failing is left alone for a while.
 
-`fulfilment` and `answering` report every outcome; `fulfilment` asks before it calls. Asking and executing have a
+`stages.fulfil` and `answering` report every outcome; `stages.fulfil` asks before it calls. Asking and executing have a
 circuit each: a skill that claims YES and then fails would otherwise mend its own record with every claim. The state
 decides whether a candidate is eligible and is no feature of the ranker: an outage must not teach that users stopped
 liking a skill.

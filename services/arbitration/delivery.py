@@ -1,6 +1,6 @@
 """What became of a decision, and where it is written down before and after something is changed.
 
-`answering` and `executing` make deliveries, `turn` and `conversation` pass them on, `records` keeps them.
+`answering` and `stages.execute` make deliveries, `turn` and `conversation` pass them on, `records` keeps them.
 """
 
 from __future__ import annotations

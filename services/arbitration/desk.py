@@ -1,6 +1,6 @@
 """What all answers of a replica share, and what outlives each of them: effects under way.
 
-`replica` makes one; `answering`, `executing` and `patience` use it.
+`replica` makes one; `answering`, `stages.execute` and `patience` use it.
 """
 
 from __future__ import annotations

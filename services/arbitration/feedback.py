@@ -1,7 +1,7 @@
 """How turns ended before, as far as ranking looks at it: two features, `feedback` and `used_recently`.
 
-The Feedback method and completed turns write here; `shortlist` reads. It is kept in this replica alone and bounded:
-a feature that is lost with a replica costs a little accuracy for a while and nothing else.
+The Feedback method and completed turns write here; `stages.shortlist` reads. It is kept in this replica alone and
+bounded: a feature that is lost with a replica costs a little accuracy for a while and nothing else.
 """
 
 from __future__ import annotations

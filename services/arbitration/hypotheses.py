@@ -194,7 +194,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the ranker sees of a candidate; all in [0, 1]. How much each counts is in `ranking.WEIGHTS`.
+    """What the ranker sees of a candidate; all in [0, 1]. How much each counts is in `rankers.linear.WEIGHTS`.
 
     State of operations (circuits, latency) is no feature: an outage would teach that users stopped liking a skill.
     """
@@ -289,7 +289,7 @@ class Decision:
 
     Attributes:
         candidates: best first; those that were not eligible come last, with the reason.
-        expected_costs: cost of each action that was weighed, in the units of `deciding.Costs`.
+        expected_costs: cost of each action that was weighed, in the units of `stages.decide.Costs`.
         threshold: probability that the winner had to reach for its risk; 0 without a winner.
         out_of_scope: probability that no skill was meant.
         directed: probability that the assistant was spoken to; None when nobody judged it in time.

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 
 from services.arbitration.budgets import Budgets, Stage, Stopwatch
 from services.arbitration.contexts import TurnContext
-from services.arbitration.deciding import Decider
 from services.arbitration.feedback import FeedbackBook
-from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.hypotheses import Alternative, Candidate, Decision, StageReport, Understanding
 from services.arbitration.ledger import LatencyLedger, Mark, Step
 from services.arbitration.ports import UnderstandingPort
-from services.arbitration.ranking import LinearRanker, Ranker
+from services.arbitration.rankers.linear import LinearRanker, Ranker
 from services.arbitration.registry_of_skills import SkillRegistry
-from services.arbitration.shortlist import MAX_CANDIDATES, shortlist
+from services.arbitration.stages.decide import Decider
+from services.arbitration.stages.fulfil import Fulfilments
+from services.arbitration.stages.shortlist import MAX_CANDIDATES, shortlist
 from services.runtime.errors import AntiphonError
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """What a skill says of itself, as arbitration reads it.
 
-`registry_of_skills` keeps these, `shortlist` and `deciding` read them. A manifest comes from a third party: `problems`
-finds everything wrong with it at once, because whoever wrote it wants to mend it in one go.
+`registry_of_skills` keeps these, `stages.shortlist` and `stages.decide` read them. A manifest comes from a third party:
+`problems` finds everything wrong with it at once, because whoever wrote it wants to mend it in one go.
 """
 
 from __future__ import annotations

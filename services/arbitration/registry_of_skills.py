@@ -1,7 +1,7 @@
 """The skills there are, and which tenant has which.
 
-`shortlist` asks it for every decision, so look-ups are by dictionary; the SkillRegistry service changes it. Registering
-is for operators and makes a skill known; enabling makes it serve a tenant. Nothing has to be trained again.
+`stages.shortlist` asks it for every decision, so look-ups are by dictionary; the SkillRegistry service changes it.
+Registering is for operators and makes a skill known; enabling makes it serve a tenant. Nothing has to be trained again.
 """
 
 from __future__ import annotations

@@ -19,10 +19,9 @@ from services.arbitration.adapters.skills import GrpcSkills
 from services.arbitration.adapters.understanding import GrpcUnderstanding
 from services.arbitration.alarms import AlarmBook
 from services.arbitration.circuits import Circuits
-from services.arbitration.claims import Claims
 from services.arbitration.desk import Desk
+from services.arbitration.devices.claims import Claims
 from services.arbitration.explanations import Explanations
-from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.judging import Judge
 from services.arbitration.manifests import MAX_BYTES
 from services.arbitration.memory import SessionKeeper
@@ -30,10 +29,11 @@ from services.arbitration.opening import Premises
 from services.arbitration.ports import Ports
 from services.arbitration.registrations import Registrations
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry, dialogue_manifest
+from services.arbitration.routing.traffic import Traffic
 from services.arbitration.settings import ArbitrationSettings
 from services.arbitration.speculation import SpeculationSettings
+from services.arbitration.stages.fulfil import Fulfilments
 from services.arbitration.teaching import Teaching
-from services.arbitration.traffic import Traffic
 from services.arbitration.turn import House
 from services.runtime.admission import Limits
 from services.runtime.errors import AntiphonError, Unavailable

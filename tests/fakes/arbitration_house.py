@@ -9,7 +9,6 @@ from services.arbitration.circuits import Circuits
 from services.arbitration.contexts import Profile, TurnContext
 from services.arbitration.desk import Desk
 from services.arbitration.events import TurnEnded, TurnEvent
-from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.hypotheses import DIALOGUE_SKILL, Interpretation, Risk, Slot, Understanding
 from services.arbitration.judging import Judge
 from services.arbitration.ledger import LatencyLedger
@@ -17,6 +16,7 @@ from services.arbitration.manifests import IntentSpec, Manifest, SlotSpec
 from services.arbitration.ports import ActivationPort, DialoguePort, Ports, RecogniserPort, SynthesisPort
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry, dialogue_manifest
 from services.arbitration.speculation import SpeculationSettings
+from services.arbitration.stages.fulfil import Fulfilments
 from services.arbitration.turn import House, Turn, TurnResult
 from services.runtime.store import MemorySessionStore
 from tests.fakes.arbitration_ports import (

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import grpc
 
 from services.arbitration.contexts import TurnContext
-from services.arbitration.traffic import Traffic
+from services.arbitration.routing.traffic import Traffic
 from services.runtime import telemetry
 from services.runtime.errors import AntiphonError, Unavailable
 from services.runtime.identity import Identity, Principal

@@ -12,7 +12,6 @@ from services.arbitration.adapters.channels import Channels, read, rpc_errors
 from services.arbitration.adapters.values import prompt_kind, skill_interpretation, to_turn_context
 from services.arbitration.alarms import AlarmBook, owner_of
 from services.arbitration.contexts import TurnContext
-from services.arbitration.executing import ALARMS
 from services.arbitration.hypotheses import Fulfilment, Hypothesis
 from services.arbitration.ports import (
     Ending,
@@ -27,6 +26,7 @@ from services.arbitration.ports import (
     SkillPrompt,
 )
 from services.arbitration.registry_of_skills import SkillRegistry
+from services.arbitration.stages.execute import ALARMS
 from services.runtime.errors import Unavailable
 
 EXECUTE_TIMEOUT_S = 60.0

@@ -10,14 +10,14 @@ from antiphon.arbitration.v1 import arbitration_pb2
 from antiphon.types.v1 import understanding_pb2
 from services.arbitration.adapters.decisions import to_decision
 from services.arbitration.adapters.values import from_interpretation, set_seconds, without_prefix
-from services.arbitration.claims import Claim, Claims, Policy
 from services.arbitration.contexts import Profile, TurnContext
+from services.arbitration.devices.claims import Claim, Claims, Policy
 from services.arbitration.explanations import Explanations
-from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.hypotheses import Alternative, Candidate, Fulfilment, Understanding
 from services.arbitration.judging import Evidence, Judge
 from services.arbitration.ledger import LatencyLedger
-from services.arbitration.shortlist import shortlist
+from services.arbitration.stages.fulfil import Fulfilments
+from services.arbitration.stages.shortlist import shortlist
 from services.runtime.calls import Call
 from services.runtime.errors import InvalidInput, Unsupported
 

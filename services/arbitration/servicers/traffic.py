@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from antiphon.arbitration.v1 import traffic_pb2
 from services.arbitration.adapters.values import seconds, set_seconds, timestamp
-from services.arbitration.traffic import Arm, ArmMode, ArmReport, Observation, Split, Traffic
+from services.arbitration.routing.traffic import Arm, ArmMode, ArmReport, Observation, Split, Traffic
 from services.runtime.calls import Call
 from services.runtime.errors import FailedPrecondition, InvalidInput
 from services.runtime.pools import PoolDirectory

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from services.arbitration.claims import Claim, Claims, Policy
+from services.arbitration.devices.claims import Claim, Claims, Policy
 
 pytestmark = pytest.mark.unit
 

@@ -12,9 +12,7 @@ import pytest
 from services.arbitration.budgets import BUDGETS, Budgets, Stage, Stopwatch
 from services.arbitration.circuits import CircuitPolicy, Circuits, Duty
 from services.arbitration.contexts import ConversationState, PastTurn, PendingPrompt, Profile, PromptKind, TurnContext
-from services.arbitration.deciding import Costs, Decider
 from services.arbitration.feedback import RECENT_SECONDS, FeedbackBook
-from services.arbitration.fulfilment import Fulfilments
 from services.arbitration.hypotheses import (
     Action,
     Alternative,
@@ -31,9 +29,11 @@ from services.arbitration.hypotheses import (
     Understanding,
 )
 from services.arbitration.manifests import IntentSpec, Manifest
-from services.arbitration.ranking import GROUPS, WEIGHTS, LinearRanker
+from services.arbitration.rankers.linear import GROUPS, WEIGHTS, LinearRanker
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry
-from services.arbitration.shortlist import MAX_CANDIDATES, shortlist
+from services.arbitration.stages.decide import Costs, Decider
+from services.arbitration.stages.fulfil import Fulfilments
+from services.arbitration.stages.shortlist import MAX_CANDIDATES, shortlist
 from services.runtime.errors import Unavailable
 from tests.fakes.arbitration_house import LIGHT_OFF, TIME, TIME_BY_OTHER, registry
 from tests.fakes.arbitration_ports import ScriptedSkill, SkillsByName, says

@@ -12,8 +12,8 @@ from services.arbitration.hypotheses import Hypothesis, Risk
 from services.arbitration.manifests import MAX_PHRASE, IntentSpec, Manifest, SlotSpec, problems
 from services.arbitration.ports import SkillInWords
 from services.arbitration.registry_of_skills import EVERYONE, Overlap, SkillRegistry, dialogue_manifest
+from services.arbitration.routing.traffic import Arm, ArmMode, Observation, Split, Traffic
 from services.arbitration.speaking_of_skills import phrases_of, question_for, skills_in_words
-from services.arbitration.traffic import Arm, ArmMode, Observation, Split, Traffic
 from services.runtime.errors import AntiphonError, Conflict, InvalidInput, NotFound, QuotaExceeded
 from tests.fakes.arbitration_house import TIME
 

@@ -1,0 +1,1 @@
+"""Which pool serves a session: traffic splits, canaries and shadows."""

@@ -251,6 +251,7 @@ class Candidate:
         fulfilment_ms: milliseconds CanFulfill took; None when nothing was asked.
         fulfilment_reason: the skill's reason, UPPER_SNAKE.
         rejected: why it was not eligible; NONE when it was.
+        stand_ins: names of features that could not be had in time; their values stand in.
     """
 
     hypothesis: Hypothesis
@@ -266,6 +267,7 @@ class Candidate:
     fulfilment_ms: float | None = None
     fulfilment_reason: str = ""
     rejected: Rejection = Rejection.NONE
+    stand_ins: tuple[str, ...] = ()
 
     @property
     def eligible(self) -> bool:
@@ -274,13 +276,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """How a stage kept its deadline, in milliseconds; `fallback` (UPPER_SNAKE) is what was done instead."""
+    """How a stage kept its deadline, in milliseconds.
+
+    `fallback` (UPPER_SNAKE) is what was done instead; `shed` when it was left out under load.
+    """
 
     stage: str
     budget_ms: float
     spent_ms: float
     missed: bool = False
     fallback: str = ""
+    shed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +299,11 @@ class Decision:
         threshold: probability that the winner had to reach for its risk; 0 without a winner.
         out_of_scope: probability that no skill was meant.
         directed: probability that the assistant was spoken to; None when nobody judged it in time.
+        rewrite_id: the learned rewrite whose words the winner reads; empty when it reads the user's own.
+        propensity: probability with which the policy chooses this winner; 1 without exploration.
+        explored: the winner was chosen to learn, not because it was best.
+        ranker: which ranker scored; None when none was needed.
+        arms: arms of split traffic that served the turn, as "capability=arm".
     """
 
     action: Action
@@ -303,6 +314,11 @@ class Decision:
     out_of_scope: float = 0.0
     directed: float | None = None
     stages: tuple[StageReport, ...] = ()
+    rewrite_id: str = ""
+    propensity: float = 1.0
+    explored: bool = False
+    ranker: Provenance | None = None
+    arms: tuple[str, ...] = ()
 
     @property
     def winner(self) -> Candidate | None:

@@ -215,6 +215,7 @@ class Decision(_message.Message):
     DECISION_TIME_FIELD_NUMBER: _builtins.int
     DIRECTEDNESS_FIELD_NUMBER: _builtins.int
     OUT_OF_SCOPE_SCORE_FIELD_NUMBER: _builtins.int
+    COSTS_FIELD_NUMBER: _builtins.int
     turn_id: _builtins.str
     """The turn."""
     outcome: Global___DecisionOutcome.ValueType
@@ -257,6 +258,10 @@ class Decision(_message.Message):
     def decision_time(self) -> _timestamp_pb2.Timestamp:
         """When (UTC)."""
 
+    @_builtins.property
+    def costs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutcomeCost]:
+        """What each outcome that was weighed would cost on average; the least was taken. Empty if nothing had to be weighed."""
+
     def __init__(
         self,
         *,
@@ -276,10 +281,11 @@ class Decision(_message.Message):
         decision_time: _timestamp_pb2.Timestamp | None = ...,
         directedness: _builtins.float | None = ...,
         out_of_scope_score: _builtins.float = ...,
+        costs: _abc.Iterable[Global___OutcomeCost] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_directedness", b"_directedness", "_winner_index", b"_winner_index", "decision_time", b"decision_time", "directedness", b"directedness", "ranker", b"ranker", "winner_index", b"winner_index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_directedness", b"_directedness", "_winner_index", b"_winner_index", "arms", b"arms", "candidates", b"candidates", "decision_time", b"decision_time", "directedness", b"directedness", "explored", b"explored", "out_of_scope_score", b"out_of_scope_score", "outcome", b"outcome", "propensity", b"propensity", "ranker", b"ranker", "reason", b"reason", "rewrite_id", b"rewrite_id", "score", b"score", "stages", b"stages", "threshold", b"threshold", "turn_id", b"turn_id", "winner_index", b"winner_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_directedness", b"_directedness", "_winner_index", b"_winner_index", "arms", b"arms", "candidates", b"candidates", "costs", b"costs", "decision_time", b"decision_time", "directedness", b"directedness", "explored", b"explored", "out_of_scope_score", b"out_of_scope_score", "outcome", b"outcome", "propensity", b"propensity", "ranker", b"ranker", "reason", b"reason", "rewrite_id", b"rewrite_id", "score", b"score", "stages", b"stages", "threshold", b"threshold", "turn_id", b"turn_id", "winner_index", b"winner_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__directedness: _TypeAlias = _typing.Literal["directedness"]  # noqa: Y015
     _WhichOneofArgType__directedness: _TypeAlias = _typing.Literal["_directedness", b"_directedness"]  # noqa: Y015
@@ -291,6 +297,32 @@ class Decision(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__winner_index) -> _WhichOneofReturnType__winner_index | None: ...
 
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+@_typing.final
+class OutcomeCost(_message.Message):
+    """What an outcome would cost the user on average."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    outcome: Global___DecisionOutcome.ValueType
+    """The outcome."""
+    cost: _builtins.float
+    """In needless questions, >= 0."""
+    def __init__(
+        self,
+        *,
+        outcome: Global___DecisionOutcome.ValueType = ...,
+        cost: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutcomeCost: _TypeAlias = OutcomeCost  # noqa: Y015
 
 @_typing.final
 class Candidate(_message.Message):

@@ -74,13 +74,18 @@ def to_decision(turn_id: str, decision: Decision, *, features: bool) -> decision
         outcome=decision_pb2.DecisionOutcome.Value(f"DECISION_OUTCOME_{decision.action.upper()}"),
         reason=decision_pb2.DecisionReason.Value(f"DECISION_REASON_{decision.reason}"),
         threshold=decision.threshold,
-        ranker=RANKER,
-        propensity=1.0,
+        ranker=to_provenance(decision.ranker) if decision.ranker else RANKER,
+        rewrite_id=decision.rewrite_id,
+        arms=decision.arms,
+        propensity=decision.propensity,
+        explored=decision.explored,
         decision_time=timestamp(time.time()),
         out_of_scope_score=decision.out_of_scope,
     )
     if decision.directed is not None:
         message.directedness = decision.directed
+    for action, cost in decision.expected_costs.items():
+        message.costs.add(outcome=decision_pb2.DecisionOutcome.Value(f"DECISION_OUTCOME_{action.upper()}"), cost=cost)
     winner = decision.winner
     for number, candidate in enumerate(decision.candidates):
         message.candidates.append(_candidate(number, candidate, candidate is winner, features))
@@ -92,6 +97,7 @@ def to_decision(turn_id: str, decision: Decision, *, features: bool) -> decision
             stage=_STAGES.get(Stage(stage.stage), latency_pb2.STAGE_UNSPECIFIED),
             missed=stage.missed,
             fallback=stage.fallback,
+            shed=stage.shed,
         )
         set_seconds(report.deadline, stage.budget_ms / 1000)
         set_seconds(report.elapsed, stage.spent_ms / 1000)
@@ -120,7 +126,7 @@ def _candidate(number: int, candidate: Candidate, won: bool, features: bool) -> 
         points = {c.feature: c.points for c in candidate.contributions}
         for field in fields(candidate.features):
             value = getattr(candidate.features, field.name)
-            feature = message.features.add(name=field.name, value=value)
+            feature = message.features.add(name=field.name, value=value, missing=field.name in candidate.stand_ins)
             if field.name in points:
                 feature.contribution = points[field.name]
     return message

@@ -110,7 +110,7 @@ def misheard(texts: Sequence[str], alternatives: int) -> list[list[Alternative]]
 async def interpreter(client: OnnxClient, known: Sequence[Skill]) -> Interpreter:
     library = SkillLibrary(MemorySessionStore(), lambda wire: known[0], own=[conversation(), *known])
     engines = Remembering(await ThinEngine.load(client)), Remembering(await LabelEngine.load(client))
-    return Interpreter(engines[0], Gazetteer.bundled(), library, engines[1])
+    return Interpreter(engines[0], Gazetteer.bundled(), library, engines[1:])
 
 
 async def spent(

@@ -60,7 +60,7 @@ async def build(runtime: Runtime) -> Application:
     models = ModelStore.with_bundled(BUNDLED)
     client = await model_client(models, SPEC.capability, threads=settings.threads, max_waiting=settings.max_waiting)
     engine = Remembering(await ThinEngine.load(client, settings.model))
-    labels = Remembering(await LabelEngine.load(client, settings.label_model)) if settings.label_model else None
+    labels = [Remembering(await LabelEngine.load(client, settings.label_model))] if settings.label_model else []
     store = await _store(runtime.state_dir)
     library = SkillLibrary(store, _read, own=[conversation()])
     await library.follow_once()

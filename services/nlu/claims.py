@@ -21,8 +21,12 @@ saw few sentences that nobody serves."""
 
 
 def support(intent: Intent, reading: LabelReading) -> float:
-    """Probability that a sentence is for an intent, by the labels that it claims."""
-    told = [sum(reading.labels.get(label, 0.0) for label in labels) for labels in intent.taxonomies.values()]
+    """Probability that a sentence is for an intent, by those of its labels whose taxonomy was read."""
+    told = [
+        sum(reading.labels.get(label, 0.0) for label in labels)
+        for taxonomy, labels in intent.taxonomies.items()
+        if not reading.outside or taxonomy in reading.outside
+    ]
     return (max(told) + sum(told) / len(told)) / 2 if told else 0.0
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from services.nlu.claims import claimed, support
 from services.nlu.combining import Evidence, beforehand, merged, shares, tempered
 from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, IntentEngine, Reading
+from services.nlu.engines.label_readers import LabelReaders
 from services.nlu.engines.labels import LabelReader, LabelReading
 from services.nlu.engines.phrase_sentence import Filled, PhraseReading, ValueFinder
 from services.nlu.engines.phrases import PhraseBook
@@ -66,7 +67,7 @@ class Interpreter:
 
     Args:
         engine: knows a few intents by their full names, in several languages.
-        labels: knows labels of public taxonomies, which skills claim; None where there is no such model.
+        labels: know labels of public taxonomies, which skills claim; those that serve the locale are asked.
     """
 
     def __init__(
@@ -74,12 +75,12 @@ class Interpreter:
         engine: IntentEngine,
         gazetteer: Gazetteer,
         library: SkillLibrary,
-        labels: LabelReader | None = None,
+        labels: Sequence[LabelReader] = (),
     ) -> None:
         self._engine = engine
         self._gazetteer = gazetteer
         self._library = library
-        self._labels = labels
+        self._labels = LabelReaders(labels)
 
     @property
     def info(self) -> EngineInfo:
@@ -88,11 +89,12 @@ class Interpreter:
     @property
     def infos(self) -> tuple[EngineInfo, ...]:
         """All trained models."""
-        return (self._engine.info, *([self._labels.info] if self._labels else []))
+        return (self._engine.info, *self._labels.infos)
 
     def reading(self, language: str) -> tuple[EngineInfo, ...]:
         """The trained models that read a language."""
-        return tuple(info for info in self.infos if best_supported((language,), info.locales))
+        own = (self._engine.info,) if best_supported((language,), self._engine.info.locales) else ()
+        return (*own, *(one.info for one in self._labels.serving(language)))
 
     @property
     def library(self) -> SkillLibrary:
@@ -156,12 +158,12 @@ class Interpreter:
         said += awaited
         phrases = {one.intent: one.confidence for one in sorted(said, key=lambda one: one.confidence)}
         by_models = min(1.0, sum(trained.values()))
-        if self._labels is not None and best_supported((served,), self._labels.info.locales):
-            labelled = await self._labels.read(tokens, deadline)
+        if readers := self._labels.serving(served):
+            labelled = await self._labels.read(readers, tokens, deadline)
             claims, covered = claimed(shelf, labelled, weights, options.skills)
             by_models = max(by_models, covered)
             by_phrases = _doubted(by_phrases, by_models)
-            evidence += self._by_labels(claims, labelled, weights, texts, tokens, finder, options)
+            evidence += self._by_labels(claims, labelled, weights, texts, tokens, finder, options, readers)
             trained = {name: max(trained.get(name, 0.0), claims.get(name, 0.0)) for name in (*trained, *claims)}
         trained = tempered(trained, (*evidence, *said), likely, by_conversation)
         shared = shares(trained, phrases, (by_models, by_phrases, by_conversation), likely)
@@ -208,9 +210,10 @@ class Interpreter:
         tokens: Sequence[Sequence[Token]],
         finder: ValueFinder,
         options: Options,
+        readers: Sequence[LabelReader],
     ) -> list[Evidence]:
         """The likeliest intents that claim labels, their slots from the alternative that speaks for them most."""
-        assert self._labels is not None
+        sources = tuple(one.info.model for one in readers)
         made = []
         likely = sorted((name for name, share in claims.items() if share >= _LEAST), key=lambda name: -claims[name])
         for name in likely[:_MOST_CLAIMS]:
@@ -218,7 +221,7 @@ class Interpreter:
             at = max(range(len(weights)), key=lambda at: weights[at] * support(intent, readings[at]))
             filled = fill(intent, tokens[at], readings[at].slots, finder) if len(tokens[at]) <= MAX_TOKENS else ()
             slots = tuple(_slot(one, texts[at], tokens[at], typed=options.resolve_values) for one in filled)
-            made.append(Evidence(name, claims[name], at, slots, _complete(intent, slots), (self._labels.info.model,)))
+            made.append(Evidence(name, claims[name], at, slots, _complete(intent, slots), sources))
         return made
 
 

@@ -47,4 +47,7 @@ class ScriptedLabels:
 
     def _reading(self, words: str) -> LabelReading:
         labels = self._script.get(words, {})
-        return LabelReading(labels, {"massive": 1.0 - sum(labels.values())}, self._tags.get(words, ()))
+        outside = dict.fromkeys((name.partition(":")[0] for name in self._info.intents), 1.0)
+        for label, probability in labels.items():
+            outside[label.partition(":")[0]] -= probability
+        return LabelReading(labels, outside, self._tags.get(words, ()))

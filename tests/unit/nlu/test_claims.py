@@ -41,7 +41,7 @@ async def interpret(
     library = empty_library()
     for one in manifests:
         await library.update(skill_of(one), one.SerializeToString(deterministic=True), "key")
-    interpreter = Interpreter(ScriptedEngine({}), Gazetteer.bundled(), library, labels)
+    interpreter = Interpreter(ScriptedEngine({}), Gazetteer.bundled(), library, [labels])
     options = Options(skills=frozenset(skills))
     return await interpreter.interpret([Alternative(text) for text in said], "en", options, NOON)
 

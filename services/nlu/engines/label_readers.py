@@ -1,0 +1,54 @@
+"""Several readers of labels behind one: who serves a locale, and one reading made of what all of them say.
+
+The interpreter holds one `LabelReaders` and asks it once per utterance. A model of the language itself knows it best:
+a multilingual one, which declares `mul` beside its languages, steps back where such a model reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from services.nlu.engines.engine import EngineInfo
+from services.nlu.engines.labels import LabelReader, LabelReading
+from services.nlu.text import Token
+from services.runtime.language import MULTILINGUAL, best_supported
+
+
+class LabelReaders:
+    """All readers of a replica; of two that tell the same label the likelier counts."""
+
+    def __init__(self, readers: Sequence[LabelReader]) -> None:
+        self._readers = tuple(readers)
+
+    @property
+    def infos(self) -> tuple[EngineInfo, ...]:
+        return tuple(one.info for one in self._readers)
+
+    def serving(self, locale: str) -> tuple[LabelReader, ...]:
+        """The readers to ask for a locale; none where nobody serves it."""
+        able = [one for one in self._readers if best_supported((locale,), one.info.locales)]
+        own = [one for one in able if MULTILINGUAL not in one.info.locales]
+        return tuple(own or able)
+
+    @staticmethod
+    async def read(
+        readers: Sequence[LabelReader], sentences: Sequence[Sequence[Token]], deadline: float | None
+    ) -> Sequence[LabelReading]:
+        """One reading per sentence, in order; arguments and errors as of `LabelReader.read`."""
+        if len(readers) == 1:
+            return await readers[0].read(sentences, deadline)
+        told = await asyncio.gather(*(one.read(sentences, deadline) for one in readers))
+        return [_joined(readings) for readings in zip(*told, strict=True)]
+
+
+def _joined(readings: Sequence[LabelReading]) -> LabelReading:
+    labels: dict[str, float] = {}
+    outside: dict[str, float] = {}
+    for reading in readings:
+        for label, probability in reading.labels.items():
+            labels[label] = max(probability, labels.get(label, 0.0))
+        for taxonomy, probability in reading.outside.items():
+            outside[taxonomy] = min(probability, outside.get(taxonomy, 1.0))
+    slots = sorted((slot for one in readings for slot in one.slots), key=lambda slot: (slot.start, slot.end))
+    return LabelReading(labels, outside, tuple(slots))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -20,9 +20,27 @@ MAX_CODE_POINTS = 4_000
 MAX_TOKENS = 200
 """Tokens that are looked at; speech to an assistant is shorter, and what a hostile text costs stays bounded."""
 
+
+def _ranges(points: Iterable[int]) -> str:
+    """Rising code points as the inside of a class of characters."""
+    found: list[list[int]] = []
+    for point in points:
+        if found and found[-1][1] == point - 1:
+            found[-1][1] = point
+        else:
+            found.append([point, point])
+    return "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in found)
+
+
+# Vowels and accents that stand on a letter belong to its word: scripts of India, vocalised Arabic and Hebrew.
+_MARKS = _ranges(point for point in range(0x300, 0x1E900) if unicodedata.category(chr(point)) in {"Mn", "Mc"})
+# Chinese and Japanese write no spaces: each character is a token, as far as words go a better unit than a sentence.
+_UNSPACED = "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = rf"(?:(?![{_UNSPACED}])[^\W\d_][{_MARKS}]*)+"
+
 # Numbers with their separators stay whole ("1,000", "3.5"); letters and digits part ("5x4" is three tokens); a word
 # keeps its apostrophes; any other visible sign is a token of its own. Control characters part tokens like spaces.
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\w\s\x00-\x1f\x7f-\x9f]")
+_TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[{_UNSPACED}][{_MARKS}]*|{_WORD}(?:['’]{_WORD})*|[^\w\s\x00-\x1f\x7f-\x9f]")
 
 _HYPHENS = frozenset({"-", "‐", "‑"})
 

@@ -80,3 +80,19 @@ def test_token_forms(text: str, tokens: list[str]) -> None:
 def test_hyphens_inside_words_go_and_minus_stays() -> None:
     words = [token.norm for token in without_hyphens(tokenise("twenty-five - 3-2 -4"))]
     assert words == ["twenty", "five", "-", "3", "-", "2", "-", "4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("今天7点叫醒我", ["今", "天", "7", "点", "叫", "醒", "我"]),
+        ("アラームを消して", list("アラームを消して")),
+        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
+        ("مَرْحَبًا بك", ["مَرْحَبًا", "بك"]),
+    ],
+)
+def test_scripts_without_spaces_part_by_characters_and_marks_stay_with_their_letters(
+    text: str, tokens: list[str]
+) -> None:
+    assert [token.norm for token in tokenise(text)] == tokens
+    assert all(text[token.start : token.end] == token.norm for token in tokenise(text))

@@ -89,7 +89,7 @@ class Slot:
         typed: the typed value as the contract serialises it; opaque here, passed on to the skill unread.
         confidence: probability in [0, 1] that the value is right.
         catalogue_hit: the value was found in the skill's own catalogue.
-        carried: taken over from an earlier turn.
+        carried: taken over from an earlier turn; `source_turn` is that turn's id, where it is known.
     """
 
     name: str
@@ -98,6 +98,7 @@ class Slot:
     confidence: float = 1.0
     catalogue_hit: bool = False
     carried: bool = False
+    source_turn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,9 @@ class Features:
     """0 for the best alternative, 1/2 for the second, 2/3 for the third ..."""
     asr_confidence: float = 0.0
     intent_confidence: float = 0.0
+    """Probability of the reading. Skills that are asked with the same words share theirs."""
+    relative_confidence: float = 0.0
+    """Over that of the best reading: 1 for all who share the words that fit best."""
     margin: float = 0.0
     """Confidence above the best reading with another intent."""
     incomplete: float = 0.0
@@ -223,8 +227,14 @@ class Features:
     """1 when the user chose the skill, 0 when it came with the tenant."""
     used_recently: float = 0.0
     """1 when the user used it within 30 days."""
+    used_often: float = 0.0
+    """n / (n + 2) for n uses by the user, each counting half for every 30 days since."""
     feedback: float = 0.5
     """Smoothed share of turns that ended well with this skill and intent; 0.5 when nothing is known."""
+    popularity: float = 0.0
+    """n / (n + 20) for the n turns of the tenant whose end with this skill and intent is known."""
+    rewritten: float = 0.0
+    """1 when it reads a learned rewrite of the words instead of the words themselves."""
     fulfil_yes: float = 0.0
     fulfil_maybe: float = 0.0
     fulfil_no: float = 0.0

@@ -16,7 +16,7 @@ from services.arbitration.feedback import FeedbackBook
 from services.arbitration.hypotheses import Alternative, Candidate, Decision, StageReport, Understanding
 from services.arbitration.ledger import LatencyLedger, Mark, Step
 from services.arbitration.ports import UnderstandingPort
-from services.arbitration.rankers.linear import LinearRanker, Ranker
+from services.arbitration.rankers.choice import RankerKind, Rankers
 from services.arbitration.registry_of_skills import SkillRegistry
 from services.arbitration.stages.decide import Decider
 from services.arbitration.stages.fulfil import Fulfilments
@@ -44,7 +44,7 @@ class Judge:
     registry: SkillRegistry
     fulfilments: Fulfilments
     feedback: FeedbackBook = field(default_factory=FeedbackBook)
-    ranker: Ranker = field(default_factory=LinearRanker)
+    rankers: Rankers = field(default_factory=Rankers)
     decider: Decider = field(default_factory=Decider)
     budgets: Budgets = field(default_factory=Budgets)
     k: int = MAX_CANDIDATES
@@ -77,16 +77,27 @@ class Judge:
         stages = (understood, shortlisted, watch.report())
         return Evidence(alternatives, understanding, asked, stages)
 
-    def settle(
-        self, evidence: Evidence, context: TurnContext, ledger: LatencyLedger, *, directed: float | None = 1.0
+    async def settle(
+        self,
+        evidence: Evidence,
+        context: TurnContext,
+        ledger: LatencyLedger,
+        *,
+        directed: float | None = 1.0,
+        kind: RankerKind | None = None,
     ) -> Decision:
-        """Rank and decide; needs no other service. `directed` is None when nobody judged it in time."""
+        """Rank and decide; needs no other service. `directed` is None when nobody judged it in time.
+
+        Args:
+            kind: the ranker wanted; None is the default. Raises FailedPrecondition when it is not loaded.
+        """
+        ranker = self.rankers.get(kind)
         watch = Stopwatch(self.budgets, Stage.RANK)
         with ledger.step(Step.RANKING, deadline=self.budgets[Stage.RANK].seconds):
-            ranked = self.ranker.rank(evidence.candidates, evidence.understanding.out_of_scope)
+            ranked = await ranker.rank(evidence.candidates, evidence.understanding.out_of_scope)
             heard = any(alternative.text.strip() for alternative in evidence.alternatives)
             decision = self.decider.decide(ranked, evidence.understanding, context, directed=directed, heard=heard)
-        return replace(decision, stages=(*evidence.stages, watch.report()))
+        return replace(decision, stages=(*evidence.stages, watch.report()), ranker=ranker.provenance)
 
     def refreshed(self, evidence: Evidence, alternatives: tuple[Alternative, ...]) -> Evidence:
         """A partial's evidence for a final with the same words: the recogniser's confidence is the final's."""

@@ -176,7 +176,7 @@ class Speculator:
 
     async def _speculate(self, text: str) -> Speculation:
         evidence = await self._judge.gather((Alternative(text),), self._context, self._ledger, speculative=True)
-        decision = self._judge.settle(evidence, self._context, self._ledger, directed=1.0)
+        decision = await self._judge.settle(evidence, self._context, self._ledger, directed=1.0)
         winner = decision.winner
         sure = (
             decision.action is Action.EXECUTE and winner is not None and winner.probability >= self._settings.confident

@@ -271,7 +271,9 @@ class Turn:
 
     async def _decide(self, evidence: Evidence) -> Decision:
         directed = await self._directed()
-        self._decision = decision = self._house.judge.settle(evidence, self.context, self.ledger, directed=directed)
+        self._decision = decision = await self._house.judge.settle(
+            evidence, self.context, self.ledger, directed=directed
+        )
         self.ledger.mark(Mark.DECISION)
         await self._tell(Understood(self.context.turn_id, evidence.understanding))
         await self._tell(Decided(self.context.turn_id, decision))

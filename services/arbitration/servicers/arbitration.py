@@ -16,6 +16,7 @@ from services.arbitration.explanations import Explanations
 from services.arbitration.hypotheses import Alternative, Candidate, Fulfilment, Understanding
 from services.arbitration.judging import Evidence, Judge
 from services.arbitration.ledger import LatencyLedger
+from services.arbitration.rankers.choice import RankerKind
 from services.arbitration.stages.fulfil import Fulfilments
 from services.arbitration.stages.shortlist import shortlist
 from services.runtime.calls import Call
@@ -26,6 +27,13 @@ _POLICIES = {
     arbitration_pb2.CLAIM_POLICY_UNSPECIFIED: Policy.SCORE,
     arbitration_pb2.CLAIM_POLICY_SCORE: Policy.SCORE,
     arbitration_pb2.CLAIM_POLICY_FIRST: Policy.FIRST,
+}
+_RANKERS: dict[int, RankerKind | None] = {
+    arbitration_pb2.RANKER_KIND_UNSPECIFIED: None,
+    arbitration_pb2.RANKER_KIND_LINEAR: RankerKind.LINEAR,
+    arbitration_pb2.RANKER_KIND_LAMBDA_MART: RankerKind.LAMBDA_MART,
+    arbitration_pb2.RANKER_KIND_BI_LSTM: RankerKind.BI_LSTM,
+    arbitration_pb2.RANKER_KIND_SHORTLIST: RankerKind.SHORTLIST,
 }
 _FULFILMENTS = {
     understanding_pb2.FULFILMENT_YES: Fulfilment.YES,
@@ -86,6 +94,8 @@ class ArbitrationServicer:
             raise InvalidInput(f"1 to {MAX_INTERPRETATIONS} interpretations", field="interpretations")
         if request.fulfilments and len(request.fulfilments) != len(request.interpretations):
             raise InvalidInput("fulfilments must be as many as interpretations", field="fulfilments")
+        if request.ranker not in _RANKERS:
+            raise InvalidInput("ranker must be one of RankerKind", field="ranker")
         context = _context(request, call)
         readings = tuple(from_interpretation(reading) for reading in request.interpretations)
         alternatives = tuple(Alternative(a.spoken_text, a.confidence) for a in request.alternatives)
@@ -100,7 +110,7 @@ class ArbitrationServicer:
         evidence = Evidence(alternatives or (Alternative(readings[0].text or "-"),), understanding, tuple(listed))
         directed = request.directedness if request.HasField("directedness") else 1.0
         ledger = LatencyLedger(0.0, time.time())
-        decision = self._judge.settle(evidence, context, ledger, directed=directed)
+        decision = await self._judge.settle(evidence, context, ledger, directed=directed, kind=_RANKERS[request.ranker])
         return arbitration_pb2.RankResponse(
             decision=to_decision(context.turn_id, decision, features=request.include_features)
         )

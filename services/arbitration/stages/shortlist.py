@@ -152,6 +152,7 @@ class _Evidence:
         for reading in understanding.interpretations:
             best[reading.intent] = max(reading.confidence, best.get(reading.intent, 0.0))
         self._best_intents = sorted(best.items(), key=lambda item: item[1], reverse=True)[:2]
+        self._best = self._best_intents[0][1] if self._best_intents else 0.0
 
     def features(self, candidate: Candidate) -> Features:
         """What the ranker will see of a candidate."""
@@ -163,6 +164,7 @@ class _Evidence:
             asr_rank=1.0 - 1.0 / (1.0 + reading.alternative),
             asr_confidence=self._heard(reading).confidence,
             intent_confidence=reading.confidence,
+            relative_confidence=reading.confidence / self._best if self._best > 0 else 0.0,
             margin=max(0.0, reading.confidence - self._rival(reading)),
             incomplete=1.0 if candidate.missing_slots else 0.0,
             weakest_slot=min((slot.confidence for slot in slots), default=1.0),
@@ -174,7 +176,9 @@ class _Evidence:
             locale_exact=1.0 if registry.speaks(skill_id, profile.locale).exact else 0.0,
             enabled_by_user=1.0 if registry.chosen_by(profile.tenant, skill_id) else 0.0,
             used_recently=1.0 if recent else 0.0,
+            used_often=self._feedback.used_often(profile.tenant, profile.user_id, skill_id, context.now),
             feedback=self._feedback.success(profile.tenant, skill_id, hypothesis.intent),
+            popularity=self._feedback.popularity(profile.tenant, skill_id, hypothesis.intent),
         )
 
     def _heard(self, reading: Interpretation) -> Alternative:

@@ -251,18 +251,18 @@ def candidate(skill_id: str = "clock", *, risk: Risk = Risk.LOW, rejected: Rejec
 
 
 def test_probabilities_of_a_list_and_of_none_of_them_are_one() -> None:
-    ranked = LinearRanker().rank([candidate(intent_confidence=0.9), candidate("watch", intent_confidence=0.7)], 0.1)
+    ranked = LinearRanker().ranked([candidate(intent_confidence=0.9), candidate("watch", intent_confidence=0.7)], 0.1)
     assert ranked[0].hypothesis.skill_id == "clock"
     assert 0 < 1 - sum(c.probability for c in ranked) < 0.5
 
 
 def test_a_lone_poor_candidate_is_not_certain() -> None:
-    (poor,) = LinearRanker().rank([candidate(intent_confidence=0.3)], 0.9)
+    (poor,) = LinearRanker().ranked([candidate(intent_confidence=0.3)], 0.9)
     assert poor.probability < 0.1
 
 
 def test_a_score_is_the_sum_of_its_contributions() -> None:
-    (ranked,) = LinearRanker().rank([candidate(intent_confidence=0.8, fulfil_yes=1.0, asr_rank=0.5)], 0.0)
+    (ranked,) = LinearRanker().ranked([candidate(intent_confidence=0.8, fulfil_yes=1.0, asr_rank=0.5)], 0.0)
     assert ranked.score == pytest.approx(sum(part.points for part in ranked.contributions))
     assert {(p.feature, p.points) for p in ranked.contributions} >= {("fulfil_yes", 1.0), ("asr_rank", -0.75)}
     sizes = [abs(part.points) for part in ranked.contributions]
@@ -274,14 +274,14 @@ def test_a_score_is_the_sum_of_its_contributions() -> None:
 )
 def test_evidence_for_a_candidate_promotes_it(feature: str) -> None:
     favoured = replace(candidate("watch"), features=replace(Features(intent_confidence=0.5), **{feature: 1.0}))
-    ranked = LinearRanker().rank([candidate(intent_confidence=0.5), favoured], 0.0)
+    ranked = LinearRanker().ranked([candidate(intent_confidence=0.5), favoured], 0.0)
     assert ranked[0].hypothesis.skill_id == "watch"
 
 
 def test_who_is_out_takes_no_probability_from_others() -> None:
-    alone = LinearRanker().rank([candidate(intent_confidence=0.9)], 0.0)[0].probability
+    alone = LinearRanker().ranked([candidate(intent_confidence=0.9)], 0.0)[0].probability
     out = candidate("watch", intent_confidence=0.99, rejected=Rejection.NOT_ENABLED)
-    ranked = LinearRanker().rank([out, candidate(intent_confidence=0.9)], 0.0)
+    ranked = LinearRanker().ranked([out, candidate(intent_confidence=0.9)], 0.0)
     assert [c.probability for c in ranked] == [alone, 0.0]
 
 
@@ -404,7 +404,7 @@ def test_1500_registered_skills_are_decided_among_in_time() -> None:
     for _ in range(300):
         began = time.thread_time()
         found = shortlist(understanding, HEARD, CONTEXT, skills, book)
-        decision = decider.decide(ranker.rank(found, 0.1), understanding, CONTEXT)
+        decision = decider.decide(ranker.ranked(found, 0.1), understanding, CONTEXT)
         took.append(time.thread_time() - began)
         assert len(decision.eligible) == MAX_CANDIDATES
     assert statistics.quantiles(took, n=100)[98] < 0.010

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from services.arbitration.adapters.channels import Channels
@@ -38,8 +37,8 @@ from services.arbitration.turn import House
 from services.runtime.admission import Limits
 from services.runtime.errors import AntiphonError, Unavailable
 from services.runtime.spec import Runtime
-from services.runtime.store import MemorySessionStore, SessionStore, StoreLimits, sweep_regularly
-from services.runtime.store_sqlite import SqliteSessionStore
+from services.runtime.store import SessionStore, StoreLimits, sweep_regularly
+from services.runtime.stores import open_store
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class FrontDoor:
         registry = SkillRegistry()
         registry.register(dialogue_manifest(settings.locales), built_in=True)
         registry.enable(EVERYONE, "dialogue")
-        store = await _store(runtime.state_dir)
+        store = await open_store(runtime, "sessions.sqlite3", _LIMITS)
         circuits = Circuits()
         alarms = AlarmBook(store)
         skills = GrpcSkills(channels, registry, alarms)
@@ -192,11 +191,3 @@ class FrontDoor:
             except AntiphonError as error:
                 log.info("built-in skills: %s; trying again", error.reason)
                 await asyncio.sleep(0.5)
-
-
-async def _store(state_dir: str) -> SessionStore:
-    if not state_dir:
-        return MemorySessionStore(_LIMITS)
-    folder = Path(state_dir)
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    return await SqliteSessionStore.open(folder / "sessions.sqlite3", limits=_LIMITS)

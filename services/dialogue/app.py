@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from pathlib import Path
 
 from antiphon.dialogue.v1 import dialogue_pb2
 from antiphon.types.v1 import capability_pb2, provenance_pb2
@@ -14,8 +13,8 @@ from services.dialogue.servicer import MODEL, DialogueServicer, encode_prompt
 from services.dialogue.settings import DialogueSettings
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec
-from services.runtime.store import MemorySessionStore, SessionStore, sweep_regularly
-from services.runtime.store_sqlite import SqliteSessionStore
+from services.runtime.store import sweep_regularly
+from services.runtime.stores import open_store
 
 SERVICE = dialogue_pb2.DESCRIPTOR.services_by_name["DialogueService"]
 
@@ -29,11 +28,7 @@ _NOTES = (
 async def build(runtime: Runtime) -> Application:
     """Open the store and put the service together."""
     settings = load(DialogueSettings, runtime.options, "ANTIPHON_DIALOGUE")
-    store: SessionStore = MemorySessionStore()
-    if runtime.state_dir:
-        folder = Path(runtime.state_dir)
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        store = await SqliteSessionStore.open(folder / "dialogue.sqlite3")
+    store = await open_store(runtime, "dialogue.sqlite3")
     manager = DialogueManager(store, encode_prompt, settings.kept)
     sweeping = asyncio.create_task(sweep_regularly(store))
 

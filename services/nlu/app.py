@@ -28,8 +28,8 @@ from services.runtime.backends import model_client
 from services.runtime.model_store import ModelStore
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec
-from services.runtime.store import MemorySessionStore, SessionStore, StoreLimits
-from services.runtime.store_sqlite import SqliteSessionStore
+from services.runtime.store import StoreLimits
+from services.runtime.stores import open_store
 
 SERVICE = understanding_pb2.DESCRIPTOR.services_by_name["LanguageUnderstandingService"]
 BUNDLED = Path(__file__).with_name("models")
@@ -61,7 +61,7 @@ async def build(runtime: Runtime) -> Application:
     client = await model_client(models, SPEC.capability, threads=settings.threads, max_waiting=settings.max_waiting)
     engine = Remembering(await ThinEngine.load(client, settings.model))
     labels = [Remembering(await LabelEngine.load(client, settings.label_model))] if settings.label_model else []
-    store = await _store(runtime.state_dir)
+    store = await open_store(runtime, "nlu.sqlite3", _STORE_LIMITS)
     library = SkillLibrary(store, _read, own=[conversation()])
     await library.follow_once()
     following = asyncio.create_task(library.follow())
@@ -99,15 +99,6 @@ def conversation() -> Skill:
 
 def _read(wire: bytes) -> Skill:
     return skill_of(manifest_pb2.SkillManifest.FromString(wire))
-
-
-async def _store(state_dir: str) -> SessionStore:
-    """Shared by the replicas of one node, or of this process alone."""
-    if not state_dir:
-        return MemorySessionStore(limits=_STORE_LIMITS)
-    folder = Path(state_dir)
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    return await SqliteSessionStore.open(folder / "nlu.sqlite3", limits=_STORE_LIMITS)
 
 
 def _known(info: EngineInfo) -> str:

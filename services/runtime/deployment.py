@@ -66,6 +66,7 @@ class Host:
             directory=PoolDirectory.from_json(context["directory"]),
             identity=Identity(keys, context["internal_token"]),
             state_dir=context["state_dir"],
+            store_url=context["store_url"],
             limits=context["limits"],
         )
         self._replica = await Replica.start(load_spec(spec_path), runtime)
@@ -315,6 +316,7 @@ class RayPlatform:
             },
             "internal_token": self._token,
             "state_dir": self.settings.state_dir or str(folder / "state"),
+            "store_url": self.settings.store_url,
             "limits": limits,
         }
         deployment: Any = serve.deployment(

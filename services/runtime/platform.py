@@ -68,6 +68,8 @@ class PlatformSettings:
         tls_certificate: PEM file with certificate chain and private key for the front door; empty is plaintext,
             on loopback only.
         state_dir: folder for SQLite state; empty keeps state in the run folder, which goes at the end.
+        store_url: Redis server for the state of a cluster, `redis://host:6379/0`, in place of files; its password is
+            in `ANTIPHON_STORE_PASSWORD` alone.
         telemetry_dir: folder for spans and metrics as JSON lines; empty writes none.
         trace_ratio: share of turns traced, 0 to 1.
         pools: what to run.
@@ -79,6 +81,7 @@ class PlatformSettings:
     api_keys: str = ""
     tls_certificate: str = ""
     state_dir: str = ""
+    store_url: str = ""
     telemetry_dir: str = ""
     trace_ratio: float = 0.01
     pools: tuple[PoolSettings, ...] = ()

@@ -62,6 +62,7 @@ class GrpcPlatform:
                 directory=self.directory,
                 identity=identity,
                 state_dir=self.settings.state_dir,
+                store_url=self.settings.store_url,
                 limits=pool_limits(pool),
             )
             spec = load_spec(pool.spec) if pool.spec else self._specs[pool.capability]

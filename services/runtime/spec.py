@@ -29,6 +29,7 @@ class Runtime:
         directory: where the other pools are.
         identity: forwards principals to other services.
         state_dir: folder for the SQLite state of one node; empty means memory only.
+        store_url: Redis server that holds the state of a cluster in place of that; empty means none.
         limits: admission limits of this replica.
     """
 
@@ -38,6 +39,7 @@ class Runtime:
     directory: PoolDirectory = field(default_factory=PoolDirectory)
     identity: Identity = field(default_factory=Identity)
     state_dir: str = ""
+    store_url: str = ""
     limits: Limits = field(default_factory=Limits)
 
 

@@ -3,7 +3,8 @@
 Arbitration and dialogue call it: belief, last turns, resume tokens, results of turns, timers. A capability holds a
 `SessionStore` and never knows which one. Several replicas may write at once, so every write is a compare-and-set; a
 turn may be repeated after a lost replica, so a write that names its turn happens once; and sessions end without saying
-so, so every entry expires. `store_sqlite.py` is the form for one node and the default on Ray.
+so, so every entry expires. `store_sqlite.py` is the form for one node and the default on Ray, `store_redis.py` that of
+a cluster; `stores.py` picks one.
 """
 
 from __future__ import annotations

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from antiphon.speaker.v1 import speaker_pb2
 from antiphon.types.v1 import audio_pb2, capability_pb2, provenance_pb2
 from services.runtime.settings import load
 from services.runtime.spec import Application, Runtime, ServiceSpec
-from services.runtime.store import MemorySessionStore, SessionStore
-from services.runtime.store_sqlite import SqliteSessionStore
+from services.runtime.stores import open_store
 from services.speaker import voiceprints
 from services.speaker.profiles import ProfileStore
 from services.speaker.servicer import SpeakerServicer
@@ -36,7 +33,7 @@ async def build(runtime: Runtime) -> Application:
     """Open the store, read the model and put the service together."""
     settings = load(SpeakerSettings, runtime.options, "ANTIPHON_SPEAKER")
     model = voiceprints.load()
-    store = await _store(runtime)
+    store = await open_store(runtime, "voices.sqlite")
     verifier = Verifier(model, ProfileStore(store, settings.profile_days * _DAY_S), settings)
 
     async def describe() -> capability_pb2.DescribeResponse:
@@ -50,17 +47,6 @@ async def build(runtime: Runtime) -> Application:
 
     servicer = SpeakerServicer(verifier, runtime.pool, runtime.limits)
     return Application({SERVICE.full_name: servicer}, describe, close=store.close)
-
-
-async def _store(runtime: Runtime) -> SessionStore:
-    if not runtime.state_dir:
-        return MemorySessionStore()
-    return await SqliteSessionStore.open(_made(Path(runtime.state_dir)) / "voices.sqlite")
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _model(model: voiceprints.VoiceModel) -> capability_pb2.ModelInfo:

@@ -7,193 +7,41 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from services.runtime.errors import (
     AntiphonError,
-    Conflict,
     FailedPrecondition,
-    InvalidInput,
     QuotaExceeded,
     Unavailable,
 )
 from services.runtime.store import (
-    ABSENT,
-    REMEMBERED_TURNS,
     MemorySessionStore,
     SessionStore,
-    StoreLimits,
     sweep_regularly,
 )
 from services.runtime.store_sqlite import SqliteSessionStore
 from tests.fakes.virtual_time import run as run_virtually
+from tests.fixtures.store_contract import LIMITS, Run, SettableClock, StoreContract, runner
 
 pytestmark = pytest.mark.unit
 
-Scenario = Callable[[SessionStore, "SettableClock"], Awaitable[None]]
-Run = Callable[[Scenario], None]
+
+class TestMemory(StoreContract):
+    @pytest.fixture
+    def run(self) -> Run:
+        async def opened(clock: SettableClock) -> SessionStore:
+            return MemorySessionStore(LIMITS, clock)
+
+        return runner(opened)
 
 
-class SettableClock:
-    """Seconds since 1970 as the test says."""
-
-    def __init__(self) -> None:
-        self.time = 1_000.0
-
-    def __call__(self) -> float:
-        return self.time
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    limits = StoreLimits(max_entries=4, max_entries_per_tenant=3, max_value_bytes=64)
-
-    async def drive(scenario: Scenario) -> None:
-        clock = SettableClock()
-        store: SessionStore
-        if request.param == "memory":
-            store = MemorySessionStore(limits, clock)
-        else:
-            store = await SqliteSessionStore.open(tmp_path / "sessions.db", limits=limits, now=clock)
-        try:
-            await scenario(store, clock)
-        finally:
-            await store.close()
-
-    return lambda scenario: asyncio.run(drive(scenario))
-
-
-def test_put_then_get(run: Run) -> None:
-    async def scenario(store: SessionStore, clock: SettableClock) -> None:
-        assert await store.get("acme", "a") is None
-        first = await store.put("acme", "a", b"one", ttl=10)
-        second = await store.put("acme", "a", b"two", ttl=10)
-        assert (first.version, second.version) == (1, 2)
-        assert await store.get("acme", "a") == second
-        assert second.expires_at == clock.time + 10
-
-    run(scenario)
-
-
-def test_tenants_do_not_see_each_other(run: Run) -> None:
-    async def scenario(store: SessionStore, clock: SettableClock) -> None:
-        await store.put("acme", "a", b"one", ttl=10)
-        assert await store.get("other", "a") is None
-        assert not await store.delete("other", "a")
-        await store.put("other", "a", b"theirs", ttl=10, expected=ABSENT)
-        found = await store.get("acme", "a")
-        assert found is not None
-        assert found.value == b"one"
-
-    run(scenario)
-
-
-def test_compare_and_set(run: Run) -> None:
-    async def scenario(store: SessionStore, clock: SettableClock) -> None:
-        await store.put("acme", "a", b"one", ttl=10, expected=ABSENT)
-        with pytest.raises(Conflict) as lost:
-            await store.put("acme", "a", b"again", ttl=10, expected=ABSENT)
-        assert lost.value.reason == "VERSION_CONFLICT"
-        await store.put("acme", "a", b"two", ttl=10, expected=1)
-        with pytest.raises(Conflict):
-            await store.put("acme", "a", b"late", ttl=10, expected=1)
-        with pytest.raises(Conflict):
-            await store.delete("acme", "a", expected=1)
-        found = await store.get("acme", "a")
-        assert found is not None
-        assert (found.value, found.version) == (b"two", 2)
-
-    run(scenario)
-
-
-def test_of_many_writers_one_wins(run: Run) -> None:
-    async def scenario(store: SessionStore, clock: SettableClock) -> None:
-        writes = [store.put("acme", "a", bytes([n]), ttl=10, expected=ABSENT) for n in range(20)]
-        results = await asyncio.gather(*writes, return_exceptions=True)
-        assert sum(not isinstance(r, BaseException) for r in results) == 1
-        assert sum(isinstance(r, Conflict) for r in results) == 19
-
-    run(scenario)
-
-
-def test_a_turn_writes_once(run: Run) -> None:
-    async def scenario(store: SessionStore, clock: SettableClock) -> None:
-        first = await store.put("acme", "a", b"one", ttl=10, expected=ABSENT, turn="t1")
-        assert await store.put("acme", "a", b"repeat", ttl=99, expected=ABSENT, turn="t1") == first
-        second = await store.put("acme", "a", b"two", ttl=10, expected=1, turn="t2")
-        assert await store.put("acme", "a", b"repeat", ttl=10, expected=1, turn="t1") == second
-
-    run(scenario)
-
-
-def test_old_turns_are_forgotten(run: Run) -> None:
-    async def scenario(store: SessionStore, clock: SettableClock) -> None:
-        for n in range(REMEMBERED_TURNS + 1):
-            await store.put("acme", "a", b"x", ttl=10, turn=f"t{n}")
-        assert (await store.put("acme", "a", b"y", ttl=10, turn="t1")).value == b"x"
-        assert (await store.put("acme", "a", b"y", ttl=10, turn="t0")).value == b"y"
-
-    run(scenario)
-
-
-def test_entries_expire(run: Run) -> None:
-    async def scenario(store: SessionStore, clock: SettableClock) -> None:
-        await store.put("acme", "a", b"one", ttl=10, turn="t1")
-        await store.put("acme", "b", b"two", ttl=20)
-        clock.time += 10
-        assert await store.get("acme", "a") is None
-        assert (await store.put("acme", "a", b"new", ttl=5, expected=ABSENT, turn="t1")).version == 1
-        clock.time += 5
-        assert await store.sweep() == 1
-        assert await store.sweep() == 0
-        assert await store.get("acme", "b") is not None
-
-    run(scenario)
-
-
-def test_delete(run: Run) -> None:
-    async def scenario(store: SessionStore, clock: SettableClock) -> None:
-        await store.put("acme", "a", b"one", ttl=10)
-        assert await store.delete("acme", "a", expected=1)
-        assert not await store.delete("acme", "a")
-        assert await store.get("acme", "a") is None
-
-    run(scenario)
-
-
-def test_size_is_bounded_per_tenant_and_over_all(run: Run) -> None:
-    async def scenario(store: SessionStore, clock: SettableClock) -> None:
-        for key in "abc":
-            await store.put("acme", key, b"x", ttl=10)
-        with pytest.raises(QuotaExceeded) as full:
-            await store.put("acme", "d", b"x", ttl=10)
-        assert full.value.reason == "STORE_FULL"
-        assert full.value.retry_after
-        await store.put("acme", "a", b"y", ttl=10)  # overwriting needs no room
-        await store.put("other", "a", b"x", ttl=60)
-        with pytest.raises(QuotaExceeded):
-            await store.put("other", "b", b"x", ttl=10)
-        clock.time += 10  # what has expired makes room without a sweep by anyone
-        await store.put("other", "b", b"x", ttl=10)
-
-    run(scenario)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "ttl", "reason"),
-    [("", b"", 1, "STORE_KEY"), ("k" * 513, b"", 1, "STORE_KEY"), ("k", b"x" * 65, 1, "STORE_VALUE_TOO_LARGE"),
-     ("k", b"", 0, "STORE_TTL"), ("k", b"", float("nan"), "STORE_TTL")],
-)  # fmt: skip
-def test_bad_arguments(run: Run, key: str, value: bytes, ttl: float, reason: str) -> None:
-    async def scenario(store: SessionStore, clock: SettableClock) -> None:
-        with pytest.raises(InvalidInput) as refused:
-            await store.put("acme", key, value, ttl=ttl)
-        assert refused.value.reason == reason
-
-    run(scenario)
+class TestSqlite(StoreContract):
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> Run:
+        return runner(lambda clock: SqliteSessionStore.open(tmp_path / "sessions.db", limits=LIMITS, now=clock))
 
 
 def open_error(path: Path) -> AntiphonError:

@@ -39,6 +39,8 @@ verbs that run a platform (pip install 'antiphon[serve]'):
     status     show what runs
     logs       show what it wrote
     models     list | pull | import | verify model bundles; repository writes them out for Triton
+    evaluate   nlu: a model's scorecard on labelled sentences, and a gate
+    learn      rewrites | evaluate | rollout: what the log of turns teaches
 
 examples:
   antiphon up --detach
@@ -104,6 +106,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]] = 
 _SERVER_VERBS = (
     *("up", "down", "status", "logs"),
     *("models.import", "models.list", "models.pull", "models.repository", "models.verify"),
+    *("evaluate.nlu", "learn.evaluate", "learn.rewrites", "learn.rollout"),
 )
 
 

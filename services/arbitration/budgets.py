@@ -23,6 +23,7 @@ class Stage(StrEnum):
     REWRITE = "rewrite"
     SHORTLIST = "shortlist"
     UNDERSTAND = "understand"
+    RESOLVE = "resolve"
     FULFILMENT = "fulfilment"
     RANK = "rank"
     PROGRESS = "progress"
@@ -48,8 +49,9 @@ BUDGETS: Mapping[Stage, Budget] = MappingProxyType(
         Stage.CLAIM: Budget(150, "BEST_SO_FAR", "the best claim so far wins; later devices are told to stop"),
         Stage.ACTIVATION: Budget(20, "ACCEPTED", "accepted, with a raised bar for executing"),
         Stage.REWRITE: Budget(5, "SKIPPED", "no rewrite"),
-        Stage.SHORTLIST: Budget(15, "LAST_GOOD_MODEL", "the last good model, then rules"),
-        Stage.UNDERSTAND: Budget(60, "WAITED", "waited for, up to `Budgets.understand_limit`"),
+        Stage.UNDERSTAND: Budget(60, "WAITED", "the last good reading, then rules, else waited for"),
+        Stage.SHORTLIST: Budget(15, "LATE", "used although late: it is local"),
+        Stage.RESOLVE: Budget(5, "LATE", "used although late: it is local"),
         Stage.FULFILMENT: Budget(80, "MISSING", "MISSING, never NO"),
         Stage.RANK: Budget(10, "SHORTLISTER_ORDER", "the shortlister's order"),
         Stage.PROGRESS: Budget(1_500, "PROGRESS", "the user is told that it takes a moment"),
@@ -59,8 +61,8 @@ BUDGETS: Mapping[Stage, Budget] = MappingProxyType(
 )
 """Defaults. ACTIVATION runs beside recognition: its budget is what the decision waits for it after the final.
 
-UNDERSTAND is what the ledger is held against; the service that answers later is still waited for, up to
-`Budgets.understand_limit`, because nothing can be decided without it.
+UNDERSTAND is what the ledger is held against. Where nothing stands in for it, the service that answers later is still
+waited for, because nothing can be decided without a reading (`stages.interpret`).
 """
 
 
@@ -70,10 +72,12 @@ class Budgets:
 
     Attributes:
         understand_limit: seconds after which a turn without any reading falls back.
+        understand_rules: seconds after which the phrases of skills stand in for understanding, where one fits.
     """
 
     table: Mapping[Stage, Budget] = field(default_factory=lambda: BUDGETS)
     understand_limit: float = 2.0
+    understand_rules: float = 0.5
 
     def __getitem__(self, stage: Stage) -> Budget:
         return self.table[stage]

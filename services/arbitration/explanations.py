@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -44,12 +44,18 @@ class Explanation:
 
 @dataclass
 class Explanations:
-    """The store of explanations."""
+    """The store of explanations.
+
+    Attributes:
+        explain: adds what each feature counted, where the ranker could not tell at once.
+        kept: seconds.
+    """
 
     store: SessionStore
     encode: Encode
     book: FeedbackBook = field(default_factory=FeedbackBook)
     kept: float = KEPT_SECONDS
+    explain: Callable[[Decision], Awaitable[Decision]] | None = None
 
     async def keep(
         self,
@@ -62,6 +68,8 @@ class Explanations:
         retain_text: bool,
     ) -> None:
         """Store the explanation of a turn. A store that fails costs the explanation, not the turn."""
+        if self.explain is not None:
+            decision = await self.explain(decision)
         winner = decision.winner
         explanation = Explanation(
             turn_id,

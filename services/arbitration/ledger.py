@@ -46,9 +46,11 @@ class Step(StrEnum):
 
     DIRECTEDNESS = "directedness"
     RECOGNITION = "recognition"
+    REWRITE = "rewrite"
     ENDPOINTING = "endpointing"
     SHORTLIST = "shortlist"
     UNDERSTANDING = "understanding"
+    RESOLUTION = "resolution"
     CAN_FULFILL = "can_fulfill"
     RANKING = "ranking"
     EXECUTION = "execution"

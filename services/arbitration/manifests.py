@@ -32,12 +32,21 @@ MAX_BYTES: Final = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class SlotSpec:
-    """A value an intent takes; `type` names one of the contract's value types, `questions` ask for it by locale."""
+    """A value an intent takes.
+
+    Attributes:
+        type: one of the contract's value types.
+        questions: ask for it, by locale.
+        carry_over: a value of an earlier turn may be taken over.
+        catalogue: name of the skill's own list of its values; empty if it has none.
+    """
 
     name: str
     type: str
     required: bool = False
     questions: Mapping[str, str] = field(default_factory=dict)
+    carry_over: bool = False
+    catalogue: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,8 +222,14 @@ SkillEvent = SkillProgress | SkillAnswer | SkillPrompt | SkillExtra | SkillAlarm
 class SkillPort(Protocol):
     """All skills; the hypothesis says which."""
 
-    async def can_fulfil(self, hypothesis: Hypothesis, context: TurnContext) -> tuple[Fulfilment, str]:
-        """YES, NO or MAYBE with the skill's reason (UPPER_SNAKE); acts on nothing. The caller bounds the wait."""
+    async def can_fulfil(
+        self, hypothesis: Hypothesis, context: TurnContext, *, another: bool = False
+    ) -> tuple[Fulfilment, str]:
+        """YES, NO or MAYBE with the skill's reason (UPPER_SNAKE); acts on nothing. The caller bounds the wait.
+
+        Args:
+            another: the skill is asked a second time: go by another connection, where that may reach another replica.
+        """
 
     def execute(self, order: Order, context: TurnContext) -> AsyncIterator[SkillEvent]:
         """Do it. Events as the skill sends them: whoever calls trusts none of it (`conduct`).

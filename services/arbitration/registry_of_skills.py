@@ -149,6 +149,10 @@ class SkillRegistry:
         """Ids of the skills with that intent."""
         return tuple(self._by_intent.get(intent, ()))
 
+    def phrased(self, locale: str, text: str) -> tuple[tuple[str, str], ...]:
+        """Skill id and intent of every skill that has just these words among its phrases; case and spacing apart."""
+        return tuple(self._by_phrase.get((locale, " ".join(text.casefold().split())), ()))
+
     def speaks(self, skill_id: str, locale: str) -> LocaleMatch:
         """Whether the skill answers in `locale`."""
         return _match(self._skills[skill_id].manifest.locales, locale)

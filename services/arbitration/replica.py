@@ -96,6 +96,7 @@ class FrontDoor:
         fulfilments = Fulfilments(skills, registry, circuits)
         explanations = Explanations(store, encode_explanation)
         judge = Judge(understanding, registry, fulfilments, feedback=explanations.book)
+        explanations.explain = judge.explained
         door = cls(
             settings=settings,
             limits=runtime.limits,
@@ -118,6 +119,7 @@ class FrontDoor:
         chores = (
             door._learn_skills(),
             door.registrations.follow(),
+            judge.shedding.follow(),
             door.teaching.follow(),
             sweep_regularly(store),
             door._warm_recognisers(Warming(channels, door.grammars, settings.locales)),

@@ -134,7 +134,8 @@ class Turn:
         if self._interruption:
             self._work.cancel()
         try:
-            return await self._work
+            with self._house.judge.shedding.turn():
+                return await self._work
         except asyncio.CancelledError:
             if not self._interruption:
                 raise

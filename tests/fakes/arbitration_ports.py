@@ -145,7 +145,9 @@ class SkillsByName:
     skills: dict[str, ScriptedSkill]
     asked: list[str] = field(default_factory=list)
 
-    async def can_fulfil(self, hypothesis: Hypothesis, context: TurnContext) -> tuple[Fulfilment, str]:
+    async def can_fulfil(
+        self, hypothesis: Hypothesis, context: TurnContext, *, another: bool = False
+    ) -> tuple[Fulfilment, str]:
         self.asked.append(hypothesis.skill_id)
         skill = self.skills[hypothesis.skill_id]
         if skill.thinking is None:

@@ -47,6 +47,7 @@ class Channels:
         self._identity = identity
         self._traffic = traffic
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._spares: dict[str, grpc.aio.Channel] = {}
         self._idle_lanes: dict[str, list[grpc.aio.Channel]] = {}
         self._lanes: list[grpc.aio.Channel] = []
 
@@ -83,6 +84,16 @@ class Channels:
         channel = grpc.aio.insecure_channel(target, options=[*_OPTIONS, ("grpc.use_local_subchannel_pool", 1)])
         self._lanes.append(channel)
         return channel
+
+    def spare(self, target: str) -> grpc.aio.Channel:
+        """A second channel with a connection of its own, for second calls.
+
+        The platform's own balancer spreads streams, but what stands before a third party's server may spread
+        connections: there only another connection reaches another replica.
+        """
+        if target not in self._spares:
+            self._spares[target] = self._new_lane(target)
+        return self._spares[target]
 
     def channel(self, target: str) -> grpc.aio.Channel:
         """The channel to `host:port`, opened on first use."""

@@ -45,6 +45,7 @@ _STAGES = {
     Stage.REWRITE: latency_pb2.STAGE_REWRITE,
     Stage.SHORTLIST: latency_pb2.STAGE_SHORTLIST,
     Stage.UNDERSTAND: latency_pb2.STAGE_UNDERSTANDING,
+    Stage.RESOLVE: latency_pb2.STAGE_RESOLUTION,
     Stage.FULFILMENT: latency_pb2.STAGE_CAN_FULFILL,
     Stage.RANK: latency_pb2.STAGE_RANKING,
     Stage.EXECUTE: latency_pb2.STAGE_EXECUTION,
@@ -214,4 +215,4 @@ def _intent(skill_id: str, message: manifest_pb2.IntentDefinition) -> IntentSpec
 def _slot(message: manifest_pb2.SlotDefinition) -> SlotSpec:
     kind = without_prefix(value_pb2.ValueType.Name(message.value_type), "VALUE_TYPE_").lower()
     questions = {prompt.language_code: prompt.text for prompt in reversed(message.prompts)}
-    return SlotSpec(message.name, kind or "text", message.required, questions)
+    return SlotSpec(message.name, kind or "text", message.required, questions, message.carry_over, message.catalogue)

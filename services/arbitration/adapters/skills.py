@@ -54,7 +54,9 @@ class GrpcSkills:
         self._registry = registry
         self._alarms = alarms
 
-    async def can_fulfil(self, hypothesis: Hypothesis, context: TurnContext) -> tuple[Fulfilment, str]:
+    async def can_fulfil(
+        self, hypothesis: Hypothesis, context: TurnContext, *, another: bool = False
+    ) -> tuple[Fulfilment, str]:
         """Asks the skill; MISSING when its answer makes no sense."""
         request = skill_pb2.CanFulfillRequest(
             skill_id=hypothesis.skill_id,
@@ -63,7 +65,7 @@ class GrpcSkills:
             context=await self._context(hypothesis.skill_id, context),
         )
         with rpc_errors():
-            response = await self._stub(hypothesis.skill_id, context).CanFulfill(
+            response = await self._stub(hypothesis.skill_id, context, another=another).CanFulfill(
                 request, metadata=self._metadata(hypothesis.skill_id, context), timeout=EXECUTE_TIMEOUT_S
             )
         if len(response.answers) != 1:
@@ -122,10 +124,11 @@ class GrpcSkills:
             message.alarms.extend(to_alarm(alarm, context.now) for alarm in alarms)
         return message
 
-    def _stub(self, skill_id: str, context: TurnContext) -> skill_pb2_grpc.SkillServiceStub:
+    def _stub(self, skill_id: str, context: TurnContext, *, another: bool = False) -> skill_pb2_grpc.SkillServiceStub:
         endpoint = self._endpoint(skill_id)
         target = endpoint or self._channels.pool("skills", context).target
-        return skill_pb2_grpc.SkillServiceStub(self._channels.channel(target))
+        channel = self._channels.spare(target) if another else self._channels.channel(target)
+        return skill_pb2_grpc.SkillServiceStub(channel)
 
     def _metadata(self, skill_id: str, context: TurnContext) -> tuple[tuple[str, str], ...]:
         """The platform's internal token never goes to a third party."""

@@ -92,7 +92,7 @@ def from_interpretation(message: understanding_pb2.Interpretation) -> Interpreta
 
 
 def to_interpretation(value: Interpretation) -> understanding_pb2.Interpretation:
-    """The reverse; what the contract knows beyond the domain comes from `wire`."""
+    """The reverse; what the contract knows beyond the domain comes from `wire`, without slots that were dropped."""
     message = understanding_pb2.Interpretation.FromString(value.wire)
     message.intent = value.intent
     message.intent_confidence = value.confidence
@@ -100,7 +100,20 @@ def to_interpretation(value: Interpretation) -> understanding_pb2.Interpretation
     message.text = value.text
     if not value.wire:
         message.slots.extend(map(_to_slot, value.slots))
+    elif len(message.slots) > len(value.slots):
+        _drop(message, {slot.name for slot in value.slots if slot.carried})
     return message
+
+
+def _drop(message: understanding_pb2.Interpretation, carried: set[str]) -> None:
+    """Takes out slots that were carried over and are no more."""
+    said = [
+        slot
+        for slot in message.slots
+        if slot.origin != understanding_pb2.SLOT_ORIGIN_CARRIED_OVER or slot.name in carried
+    ]
+    del message.slots[:]
+    message.slots.extend(said)
 
 
 def _from_slot(message: understanding_pb2.Slot) -> Slot:
@@ -111,6 +124,7 @@ def _from_slot(message: understanding_pb2.Slot) -> Slot:
         confidence=message.confidence,
         catalogue_hit=message.catalogue_hit,
         carried=message.origin == understanding_pb2.SLOT_ORIGIN_CARRIED_OVER,
+        source_turn=message.source_turn_id,
     )
 
 
@@ -122,6 +136,7 @@ def _to_slot(value: Slot) -> understanding_pb2.Slot:
         message.value.ParseFromString(value.typed)
     if value.carried:
         message.origin = understanding_pb2.SLOT_ORIGIN_CARRIED_OVER
+        message.source_turn_id = value.source_turn
     return message
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import replace
 
 from antiphon.arbitration.v1 import arbitration_pb2
 from antiphon.types.v1 import understanding_pb2
@@ -17,8 +16,7 @@ from services.arbitration.hypotheses import Alternative, Candidate, Fulfilment, 
 from services.arbitration.judging import Evidence, Judge
 from services.arbitration.ledger import LatencyLedger
 from services.arbitration.rankers.choice import RankerKind
-from services.arbitration.stages.fulfil import Fulfilments
-from services.arbitration.stages.shortlist import shortlist
+from services.arbitration.stages.fulfil import Fulfilments, answered
 from services.runtime.calls import Call
 from services.runtime.errors import InvalidInput, Unsupported
 
@@ -100,9 +98,7 @@ class ArbitrationServicer:
         readings = tuple(from_interpretation(reading) for reading in request.interpretations)
         alternatives = tuple(Alternative(a.spoken_text, a.confidence) for a in request.alternatives)
         understanding = Understanding(readings)
-        listed = shortlist(
-            understanding, alternatives, context, self._judge.registry, self._judge.feedback, k=self._judge.k
-        )
+        listed = self._judge.consider(understanding, alternatives, context)
         if request.ask_skills:
             listed = await self._fulfilments.ask(listed, context)
         elif request.fulfilments:
@@ -111,6 +107,8 @@ class ArbitrationServicer:
         directed = request.directedness if request.HasField("directedness") else 1.0
         ledger = LatencyLedger(0.0, time.time())
         decision = await self._judge.settle(evidence, context, ledger, directed=directed, kind=_RANKERS[request.ranker])
+        if request.include_features:
+            decision = await self._judge.explained(decision)
         return arbitration_pb2.RankResponse(
             decision=to_decision(context.turn_id, decision, features=request.include_features)
         )
@@ -167,5 +165,5 @@ def _context(request: arbitration_pb2.RankRequest, call: Call) -> TurnContext:
 def _fulfilled(candidate: Candidate, readings: tuple[object, ...], request: arbitration_pb2.RankRequest) -> Candidate:
     for reading, answer in zip(readings, request.fulfilments, strict=True):
         if reading is candidate.hypothesis.interpretation:
-            return replace(candidate, fulfilment=_FULFILMENTS.get(answer, Fulfilment.MISSING))
+            return answered(candidate, _FULFILMENTS.get(answer, Fulfilment.MISSING))
     return candidate

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,6 +20,7 @@ from services.arbitration.contexts import TurnContext
 from services.arbitration.hypotheses import DIALOGUE_SKILL, Candidate, Fulfilment, Hypothesis, Rejection
 from services.arbitration.ports import SkillPort
 from services.arbitration.registry_of_skills import SkillRegistry
+from services.arbitration.stages.hedging import Hedging
 from services.runtime.errors import AntiphonError
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 ASKS_PER_TENANT: Final = 200
 """Bulkhead: questions of one tenant under way in this replica. Beyond it they are not asked and count as MISSING, so
 that one tenant's slow skills cannot take the sockets of all."""
+
+ASKS_PER_SKILL: Final = 40
+"""The same for one skill of one tenant: one that hangs cannot use up what its tenant may ask of the others."""
 
 _FEATURE: Final = {
     Fulfilment.YES: "fulfil_yes",
@@ -44,41 +49,69 @@ class Fulfilments:
     circuits: Circuits
     budgets: Budgets = field(default_factory=Budgets)
     asks_per_tenant: int = ASKS_PER_TENANT
-    _under_way: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    asks_per_skill: int = ASKS_PER_SKILL
+    hedging: Hedging = field(default_factory=Hedging)
+    _under_way: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
 
-    async def ask(self, candidates: Sequence[Candidate], context: TurnContext) -> tuple[Candidate, ...]:
+    async def ask(
+        self, candidates: Sequence[Candidate], context: TurnContext, *, shed: bool = False
+    ) -> tuple[Candidate, ...]:
         """The candidates in their order, with the skills' answers. Takes at most the budget of the stage.
 
         A candidate becomes ineligible by NO or by its skill's open circuit, by nothing else that happens here.
-        """
-        return tuple(await asyncio.gather(*(self._ask(candidate, context) for candidate in candidates)))
 
-    async def _ask(self, candidate: Candidate, context: TurnContext) -> Candidate:
+        Args:
+            shed: ask nobody: all answers are MISSING.
+        """
+        deadline = asyncio.get_running_loop().time() + self.budgets[Stage.FULFILMENT].seconds
+        return tuple(await asyncio.gather(*(self._ask(one, context, deadline, shed) for one in candidates)))
+
+    async def _ask(self, candidate: Candidate, context: TurnContext, deadline: float, shed: bool) -> Candidate:
         skill_id, tenant = candidate.hypothesis.skill_id, context.profile.tenant
         if not candidate.eligible:
             return candidate
+        ready = skill_id == DIALOGUE_SKILL or self.circuits.ready(skill_id, Duty.EXECUTE)
+        if not ready:
+            return replace(candidate, rejected=Rejection.CIRCUIT_OPEN)
         if skill_id == DIALOGUE_SKILL or not self._wants_to_be_asked(candidate.hypothesis):
-            ready = skill_id == DIALOGUE_SKILL or self.circuits.ready(skill_id, Duty.EXECUTE)
-            return candidate if ready else replace(candidate, rejected=Rejection.CIRCUIT_OPEN)
-        if self._under_way.get(tenant, 0) >= self.asks_per_tenant:
-            return _answered(candidate, Fulfilment.MISSING, "SHED", None)
-        if not self.circuits.ready(skill_id, Duty.EXECUTE) or not self.circuits.allows(skill_id, Duty.ASK):
+            return candidate
+        if shed or self._full(tenant, skill_id):
+            return answered(candidate, Fulfilment.MISSING, "SHED", None)
+        if not self.circuits.allows(skill_id, Duty.ASK):
             return replace(candidate, rejected=Rejection.CIRCUIT_OPEN)
         started = asyncio.get_running_loop().time()
-        self._under_way[tenant] += 1
-        try:
-            answer, reason = await self._within_budget(candidate, context)
-        finally:
-            self._under_way[tenant] -= 1
-            if not self._under_way[tenant]:
-                del self._under_way[tenant]
-        return _answered(candidate, answer, reason, (asyncio.get_running_loop().time() - started) * 1000.0)
+        with self._counted(tenant, skill_id):
+            answer, reason = await self._in_time(candidate, context, deadline)
+        return answered(candidate, answer, reason, (asyncio.get_running_loop().time() - started) * 1000.0)
 
-    async def _within_budget(self, candidate: Candidate, context: TurnContext) -> tuple[Fulfilment, str]:
-        skill_id = candidate.hypothesis.skill_id
+    def _full(self, tenant: str, skill_id: str) -> bool:
+        """Whether one of the bulkheads is full: the tenant's, or the one of this skill of the tenant's."""
+        return (
+            self._under_way.get((tenant, ""), 0) >= self.asks_per_tenant
+            or self._under_way.get((tenant, skill_id), 0) >= self.asks_per_skill
+        )
+
+    @contextmanager
+    def _counted(self, tenant: str, skill_id: str) -> Iterator[None]:
+        keys = ((tenant, ""), (tenant, skill_id))
+        for key in keys:
+            self._under_way[key] += 1
         try:
-            async with asyncio.timeout(self.budgets[Stage.FULFILMENT].seconds):
-                answer, reason = await self.skills.can_fulfil(candidate.hypothesis, context)
+            yield
+        finally:
+            for key in keys:
+                self._under_way[key] -= 1
+                if not self._under_way[key]:
+                    del self._under_way[key]
+
+    async def _in_time(self, candidate: Candidate, context: TurnContext, deadline: float) -> tuple[Fulfilment, str]:
+        skill_id, hypothesis = candidate.hypothesis.skill_id, candidate.hypothesis
+        try:
+            async with asyncio.timeout_at(deadline):
+                first = await self.hedging.ask(
+                    skill_id, lambda another: self.skills.can_fulfil(hypothesis, context, another=another)
+                )
+                answer, reason = first.value
         except TimeoutError:
             self.circuits.failed(skill_id, Duty.ASK)
             return Fulfilment.MISSING, "TIMEOUT"
@@ -98,7 +131,8 @@ class Fulfilments:
         return intent is None or intent.ask_first
 
 
-def _answered(candidate: Candidate, answer: Fulfilment, reason: str, took_ms: float | None) -> Candidate:
+def answered(candidate: Candidate, answer: Fulfilment, reason: str = "", took_ms: float | None = None) -> Candidate:
+    """The candidate with a skill's answer and what follows from it."""
     return replace(
         candidate,
         fulfilment=answer,

@@ -6,8 +6,18 @@ alone: when the words were right as they were, they still win. `learning` publis
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+from services.arbitration.contexts import TurnContext
+from services.arbitration.hypotheses import Alternative
+
+log = logging.getLogger(__name__)
+
+MAX_TEXT: Final = 500
+"""Code points of the longest rewrite that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +34,43 @@ class Rewriter(Protocol):
 
     def look_up(self, tenant: str, locale: str, text: str, session_id: str) -> Rewrite | None:
         """The rewrite of `text`; None when there is none, or this session is held out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reworded:
+    """What was heard, with other words for it as the last alternative.
+
+    Attributes:
+        at: index of the rewrite among the alternatives; None without one.
+        late: the look-up failed or took too long, so that its answer was not used.
+    """
+
+    alternatives: tuple[Alternative, ...]
+    rewrite: Rewrite | None = None
+    at: int | None = None
+    late: bool = False
+
+
+def reworded(
+    rewriter: Rewriter | None, alternatives: tuple[Alternative, ...], context: TurnContext, *, limit: float
+) -> Reworded:
+    """The alternatives, with a rewrite of the best one if there is one.
+
+    Not while a question is open: an answer is short, and means what the question makes of it.
+
+    Args:
+        limit: seconds that the look-up may take.
+    """
+    if rewriter is None or not alternatives or context.state.pending is not None:
+        return Reworded(alternatives)
+    best, profile, began = alternatives[0], context.profile, time.perf_counter()
+    try:
+        rewrite = rewriter.look_up(profile.tenant, profile.locale, best.text, context.session_id)
+    except Exception as error:  # a learned table that is broken must not take the turn with it
+        log.warning("rewrites failed: %s", type(error).__name__)
+        return Reworded(alternatives, late=True)
+    if time.perf_counter() - began > limit:
+        return Reworded(alternatives, late=True)
+    if rewrite is None or not 0 < len(rewrite.text) <= MAX_TEXT or rewrite.text == best.text:
+        return Reworded(alternatives)
+    return Reworded((*alternatives, Alternative(rewrite.text, best.confidence)), rewrite, len(alternatives))

@@ -42,12 +42,14 @@ def shortlist(
     feedback: FeedbackBook,
     *,
     k: int = MAX_CANDIDATES,
+    rewrite_at: int | None = None,
 ) -> tuple[Candidate, ...]:
     """The `k` best candidates with their features, best first, then those that are out with the reason.
 
     Args:
         alternatives: what was heard; readings point into it.
         k: how many stay eligible, at most 10.
+        rewrite_at: index of the alternative that is a learned rewrite of the best one; None without.
     """
     k = min(k, MAX_CANDIDATES)
     understanding = _heard_by_what_rings(understanding, context)
@@ -61,7 +63,7 @@ def shortlist(
     beyond = [replace(candidate, rejected=Rejection.NOT_SHORTLISTED) for candidate in eligible[k:]]
     kept = (*eligible[:k], *(beyond + out)[:EXPLAINED_REJECTIONS])
     # Features are worked out for those alone that somebody will look at.
-    evidence = _Evidence(understanding, alternatives, context, registry, feedback)
+    evidence = _Evidence(understanding, alternatives, context, registry, feedback, rewrite_at)
     return tuple(replace(candidate, features=evidence.features(candidate)) for candidate in kept)
 
 
@@ -143,7 +145,9 @@ class _Evidence:
         context: TurnContext,
         registry: SkillRegistry,
         feedback: FeedbackBook,
+        rewrite_at: int | None,
     ) -> None:
+        self._rewrite_at = rewrite_at
         self._alternatives = alternatives
         self._context = context
         self._registry = registry
@@ -160,8 +164,9 @@ class _Evidence:
         reading, slots, skill_id = hypothesis.interpretation, hypothesis.slots, hypothesis.skill_id
         context, profile, registry = self._context, self._context.profile, self._registry
         recent = self._feedback.used_recently(profile.tenant, profile.user_id, skill_id, context.now)
+        rewritten = reading.alternative == self._rewrite_at
         return Features(
-            asr_rank=1.0 - 1.0 / (1.0 + reading.alternative),
+            asr_rank=0.0 if rewritten else 1.0 - 1.0 / (1.0 + reading.alternative),
             asr_confidence=self._heard(reading).confidence,
             intent_confidence=reading.confidence,
             relative_confidence=reading.confidence / self._best if self._best > 0 else 0.0,
@@ -179,6 +184,7 @@ class _Evidence:
             used_often=self._feedback.used_often(profile.tenant, profile.user_id, skill_id, context.now),
             feedback=self._feedback.success(profile.tenant, skill_id, hypothesis.intent),
             popularity=self._feedback.popularity(profile.tenant, skill_id, hypothesis.intent),
+            rewritten=1.0 if rewritten else 0.0,
         )
 
     def _heard(self, reading: Interpretation) -> Alternative:

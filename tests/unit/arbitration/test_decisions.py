@@ -157,7 +157,9 @@ def test_all_are_asked_at_once_within_the_budget() -> None:
 class Refusing(SkillsByName):
     """Skills whose CanFulfill fails at once."""
 
-    async def can_fulfil(self, hypothesis: Hypothesis, context: TurnContext) -> tuple[Fulfilment, str]:
+    async def can_fulfil(
+        self, hypothesis: Hypothesis, context: TurnContext, *, another: bool = False
+    ) -> tuple[Fulfilment, str]:
         self.asked.append(hypothesis.skill_id)
         raise Unavailable("gone", reason="SKILL_GONE")
 

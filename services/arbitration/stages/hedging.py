@@ -19,6 +19,9 @@ MAX_KEYS: Final = 5_000
 """Callees whose times are remembered; the least recently called is forgotten first."""
 
 _SAMPLES: Final = 200
+_CLEARLY: Final = 1.05
+"""Longer than usual is this much longer: one that always takes the same time is not asked twice."""
+
 _EVERY: Final = 20
 """Calls after which the 95th percentile is worked out anew."""
 
@@ -129,7 +132,7 @@ class Hedging:
         if len(times.seen) >= self.policy.least and (times.after is None or times.since >= _EVERY):
             ordered = sorted(times.seen)
             at = min(len(ordered) - 1, int(self.policy.percentile * len(ordered)))
-            times.after, times.since = max(self.policy.soonest, ordered[at]), 0
+            times.after, times.since = max(self.policy.soonest, _CLEARLY * ordered[at]), 0
 
 
 def _begin(call: Callable[[bool], Awaitable[T]], *, another: bool) -> asyncio.Future[T]:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from services.arbitration.contexts import TurnContext
 from services.arbitration.hypotheses import Alternative
+from services.runtime.errors import AntiphonError
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def reworded(
     best, profile, began = alternatives[0], context.profile, time.perf_counter()
     try:
         rewrite = rewriter.look_up(profile.tenant, profile.locale, best.text, context.session_id)
-    except Exception as error:  # a learned table that is broken must not take the turn with it
+    except (AntiphonError, LookupError, ValueError) as error:  # a learned table that is broken must not take the turn with it
         log.warning("rewrites failed: %s", type(error).__name__)
         return Reworded(alternatives, late=True)
     if time.perf_counter() - began > limit:

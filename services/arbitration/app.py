@@ -50,7 +50,7 @@ async def build(runtime: Runtime) -> Application:
     servicers: dict[str, object] = {
         "antiphon.arbitration.v1.AssistantService": AssistantServicer(door),
         "antiphon.arbitration.v1.ArbitrationService": ArbitrationServicer(
-            door.judge, door.fulfilments, door.explanations, door.claims
+            door.judge, door.fulfilments, door.explanations, door.claims, door.school
         ),
         "antiphon.arbitration.v1.TrafficService": TrafficServicer(door.traffic, door.channels.directory),
         "antiphon.arbitration.v1.SkillRegistryService": SkillRegistryServicer(

@@ -227,6 +227,8 @@ class Conversation:
             if await self._stop_running("BARGE_IN", item.turn_id):
                 self._next = _Next(TurnType.BARGE_IN)
                 self._adopt_ear(TurnType.BARGE_IN)
+            else:
+                self._cut_off(item.turn_id)
         elif isinstance(item, Played):
             self._playback.over(item.turn_id)
         elif isinstance(item, CancelTurn):
@@ -397,6 +399,15 @@ class Conversation:
         await claim.finish(result.delivery)
         await self._explain(turn.context, result)
         await self._end(started, result)
+        if (school := self._premises.school) is not None:
+            await school.over(
+                turn.context, result.text, result.decision, result.delivery, retain_text=self._opening.retain_text
+            )
+
+    def _cut_off(self, turn_id: str) -> None:
+        """The answer of a turn that is over was still being heard, and is spoken over."""
+        if turn_id and (school := self._premises.school) is not None:
+            school.interrupted(self._profile, self.session_id, turn_id)
 
     async def _repeat(self, stored: StoredResult, turn: Turn, started: TurnStarted) -> None:
         """The answer of a turn that was done before: its words again, its effects not."""
@@ -464,6 +475,7 @@ class Conversation:
             playing = self._playback.playing(now)
             if playing and playing != event.turn_id:  # the turn is over, but its answer is still being heard
                 self._playback.over()
+                self._cut_off(playing)
                 await self._events.put(PlaybackStopped(playing, "BARGE_IN"))
         await self._events.put(event)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from services.arbitration.alarms import AlarmBook
 from services.arbitration.contexts import Profile
 from services.arbitration.explanations import Explanations
+from services.arbitration.learning.school import School
 from services.arbitration.memory import SessionKeeper
 from services.arbitration.turn import House
 from services.runtime.store import SessionStore
@@ -49,7 +50,7 @@ class Opening:
 
 @dataclass
 class Premises:
-    """What all conversations of a replica share. `now` is in seconds since 1970."""
+    """What all conversations of a replica share. `now` is in seconds since 1970; no school, no learning."""
 
     house: House
     store: SessionStore
@@ -57,3 +58,4 @@ class Premises:
     explanations: Explanations
     alarms: AlarmBook
     now: Callable[[], float] = time.time
+    school: School | None = None

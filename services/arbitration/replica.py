@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from services.arbitration.adapters.channels import Channels
@@ -22,6 +23,8 @@ from services.arbitration.desk import Desk
 from services.arbitration.devices.claims import Claims
 from services.arbitration.explanations import Explanations
 from services.arbitration.judging import Judge
+from services.arbitration.learning.exploration import CloseExplorer
+from services.arbitration.learning.school import Learning, School
 from services.arbitration.manifests import MAX_BYTES
 from services.arbitration.memory import SessionKeeper
 from services.arbitration.opening import Premises
@@ -74,6 +77,7 @@ class FrontDoor:
     alarms: AlarmBook
     explanations: Explanations
     circuits: Circuits
+    school: School
     claims: Claims = field(default_factory=Claims)
     ready: bool = False
     _taught: bool = False
@@ -97,6 +101,10 @@ class FrontDoor:
         explanations = Explanations(store, encode_explanation)
         judge = Judge(understanding, registry, fulfilments, feedback=explanations.book)
         explanations.explain = judge.explained
+        school = await School.open(store, explanations.book, judge.rankers, _learning(settings, runtime))
+        judge.rewriter, judge.trial = school.rewrites, school.trial
+        if school.log.place is not None:
+            judge.explorer = CloseExplorer(settings.exploration)
         door = cls(
             settings=settings,
             limits=runtime.limits,
@@ -115,6 +123,7 @@ class FrontDoor:
             alarms=alarms,
             explanations=explanations,
             circuits=circuits,
+            school=school,
         )
         chores = (
             door._learn_skills(),
@@ -122,6 +131,8 @@ class FrontDoor:
             judge.shedding.follow(),
             door.teaching.follow(),
             sweep_regularly(store),
+            school.follow(),
+            school.log.follow(),
             door._warm_recognisers(Warming(channels, door.grammars, settings.locales)),
         )
         door._chores = tuple(asyncio.create_task(chore) for chore in chores)
@@ -146,7 +157,8 @@ class FrontDoor:
             short_silence=end_silence or ours.short_silence,
         )
         house = House(ports, self.judge, desk, speculation)
-        return Premises(house, self.store, SessionKeeper(self.store), self.explanations, self.alarms)
+        keeper = SessionKeeper(self.store)
+        return Premises(house, self.store, keeper, self.explanations, self.alarms, school=self.school)
 
     async def check(self) -> None:
         """Raises Unavailable until the built-in skills are known."""
@@ -168,6 +180,7 @@ class FrontDoor:
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._effects, return_exceptions=True)
+        await self.school.close()
         await self.channels.close()
         await self.store.close()
 
@@ -193,3 +206,10 @@ class FrontDoor:
             except AntiphonError as error:
                 log.info("built-in skills: %s; trying again", error.reason)
                 await asyncio.sleep(0.5)
+
+
+def _learning(settings: ArbitrationSettings, runtime: Runtime) -> Learning:
+    url = settings.learning_log
+    if url == "state":
+        url = str(Path(runtime.state_dir) / "interactions") if runtime.state_dir else ""
+    return Learning(url, settings.learning_key, settings.learning_days)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,12 @@ class ArbitrationSettings:
         usual_silence: seconds of silence that end an utterance, where the client does not say.
         open_silence: the same behind a complete request that could still go on ("what time is it" ... "in Rome").
         short_silence: the same behind a request with nothing left to say.
+        learning_log: where the interaction log is kept: a folder, any URL of fsspec, or "state" for a folder beside the
+            platform's state; empty keeps none. It holds no audio, and words only of users who agreed.
+        learning_key: secret that pseudonyms in the log are made with; empty makes one and keeps it in the store.
+        learning_days: days after which the log's rows are removed.
+        exploration: share of turns with close, harmless candidates in which another than the best is executed, 0 to
+            0.02. Only while there is a log to learn from.
     """
 
     locales: tuple[str, ...] = ("en", "de", "es", "fr", "it")
@@ -25,8 +31,16 @@ class ArbitrationSettings:
     usual_silence: float = 0.35
     open_silence: float = 0.3
     short_silence: float = 0.15
+    learning_log: str = ""
+    learning_key: str = field(default="", repr=False)
+    learning_days: int = 90
+    exploration: float = 0.015
 
     def __post_init__(self) -> None:
         for name in ("usual_silence", "open_silence", "short_silence"):
             if not 0.1 <= getattr(self, name) <= 5.0:
                 raise ValueError(f"{name} must be from 0.1 to 5 s, not {getattr(self, name)}")
+        if not 0.0 <= self.exploration <= 0.02:
+            raise ValueError(f"exploration must be from 0 to 0.02, not {self.exploration}")
+        if self.learning_days < 1:
+            raise ValueError("learning_days must be 1 or more")

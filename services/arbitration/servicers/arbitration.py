@@ -14,6 +14,7 @@ from services.arbitration.devices.claims import Claim, Claims, Policy
 from services.arbitration.explanations import Explanations
 from services.arbitration.hypotheses import Alternative, Candidate, Fulfilment, Understanding
 from services.arbitration.judging import Evidence, Judge
+from services.arbitration.learning.school import School
 from services.arbitration.ledger import LatencyLedger
 from services.arbitration.rankers.choice import RankerKind
 from services.arbitration.stages.fulfil import Fulfilments, answered
@@ -44,11 +45,14 @@ _FULFILMENTS = {
 class ArbitrationServicer:
     """One per replica."""
 
-    def __init__(self, judge: Judge, fulfilments: Fulfilments, explanations: Explanations, claims: Claims) -> None:
+    def __init__(
+        self, judge: Judge, fulfilments: Fulfilments, explanations: Explanations, claims: Claims, school: School
+    ) -> None:
         self._judge = judge
         self._fulfilments = fulfilments
         self._explanations = explanations
         self._claims = claims
+        self._school = school
 
     async def ClaimActivation(  # noqa: N802 - named by the contract
         self, request: arbitration_pb2.ClaimActivationRequest, call: Call
@@ -135,6 +139,8 @@ class ArbitrationServicer:
         replayed = await self._explanations.add_feedback(
             call.principal.tenant, request.turn_id, kind, request.idempotency_key
         )
+        if not replayed:
+            self._school.remarked(call.principal.tenant, request.turn_id, kind)
         return arbitration_pb2.FeedbackResponse(replayed=replayed)
 
 

@@ -1,0 +1,263 @@
+"""What another ranker would have been worth, told from the log of the one that served; and the gate it has to pass.
+
+`antiphon learn evaluate` asks it before a ranker is tried on anybody. Rewards are known only for what was executed, so
+choices of the new ranker are weighed by how probable they were to be executed: self-normalised inverse propensities
+(SNIPS; Swaminathan and Joachims 2015, arXiv 1511.05259) and the doubly robust estimate (Dudík, Langford and Li 2011,
+arXiv 1103.4601), which fills in with a model of the reward where exploration has not looked. Confidence intervals are a
+bootstrap over people, since the turns of one are alike.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.arbitration.hypotheses import Candidate, Features, Hypothesis, Interpretation, Risk
+from services.arbitration.learning.interactions import Interaction, Option
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+Choose = Callable[[Interaction], Awaitable[int]]
+"""Which option of a row a policy takes."""
+
+DRAWS: Final = 500
+"""Bootstrap samples."""
+
+MAX_PEOPLE: Final = 20_000
+"""More are put together in so many groups, which are as good to draw from and keep memory bounded (40 MB)."""
+
+SEED: Final = 7
+
+FEATURES: Final = tuple(sorted(f.name for f in fields(Features)))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its 95 % interval; rewards are in [0, 1]."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a ranker must show before it is tried.
+
+    Attributes:
+        tolerance: how much lower than the serving ranker's value the lower bound may lie: bounds are never exactly 0.
+        changed: largest share of decisions that may change, in each domain.
+        turns: least number of turns with a known end; `domain_turns` of a domain that is judged by itself.
+    """
+
+    tolerance: float = 0.005
+    changed: float = 0.05
+    turns: int = 1_000
+    domain_turns: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found.
+
+    Attributes:
+        logged: mean reward of the turns as they went.
+        serving, snips, robust: value of the serving ranker (without exploration), and of the other by both estimates.
+        gain: `robust` less the serving ranker's doubly robust value, turn by turn.
+        changed: share of decisions that differ, by domain; `overall` of all.
+        unsupported: share of turns in which the other's choice could never have been executed: there the model of
+            rewards speaks alone.
+        blocked: why it may not be tried, as sentences; empty when it may.
+    """
+
+    turns: int
+    logged: float
+    serving: Estimate
+    snips: Estimate
+    robust: Estimate
+    gain: Estimate
+    changed: Mapping[str, float]
+    overall: float
+    unsupported: float
+    blocked: tuple[str, ...]
+
+
+@dataclass
+class Evidence:
+    """Columns of the usable rows; all of one length n.
+
+    Attributes:
+        taken, other: features (n x d) of what was executed, of what the other ranker would execute; `best` of the
+            serving ranker's first choice.
+        same_taken, best_taken: whether the other's choice, and the serving ranker's, was what was executed.
+    """
+
+    reward: Floats
+    propensity: Floats
+    taken: Floats
+    other: Floats
+    best: Floats
+    same_taken: NDArray[np.bool_]
+    best_taken: NDArray[np.bool_]
+    changed: NDArray[np.bool_]
+    supported: NDArray[np.bool_]
+    people: Numbers
+    domains: list[str] = field(default_factory=list)
+
+
+def usable(row: Interaction) -> bool:
+    """Whether a row tells something about choosing: a skill was executed and its end is known."""
+    return row.action == "execute" and row.reward is not None and row.chosen >= 0 and row.propensity > 0
+
+
+async def gathered(rows: Iterable[Interaction], choose: Choose) -> Evidence:
+    """The columns of the rows that can be used, with what `choose` would have done."""
+    kept = [(row, await choose(row)) for row in rows if usable(row)]
+    people: dict[str, int] = {}
+    numbers = [people.setdefault(f"{row.tenant}/{row.user}", len(people)) for row, _ in kept]
+    return Evidence(
+        reward=np.array([row.reward for row, _ in kept], dtype=np.float64),
+        propensity=np.array([row.propensity for row, _ in kept], dtype=np.float64),
+        taken=_matrix([row.options[row.chosen] for row, _ in kept]),
+        other=_matrix([row.options[other] for row, other in kept]),
+        best=_matrix([row.options[0] for row, _ in kept]),
+        same_taken=np.array([other == row.chosen for row, other in kept], dtype=bool),
+        best_taken=np.array([row.chosen == 0 for row, _ in kept], dtype=bool),
+        changed=np.array([other != 0 for _, other in kept], dtype=bool),
+        supported=np.array([_supported(row, other) for row, other in kept], dtype=bool),
+        people=np.array(numbers, dtype=np.int64),
+        domains=[row.options[0].intent.partition(".")[0] for row, _ in kept],
+    )
+
+
+def evaluate(evidence: Evidence, gate: Gate | None = None, seed: int = SEED) -> Report:
+    """Both estimates, their intervals and the gate's verdict."""
+    gate = gate or Gate()
+    n = len(evidence.reward)
+    if n == 0:
+        nothing = Estimate(0.0, 0.0, 0.0)
+        return Report(
+            0, 0.0, nothing, nothing, nothing, nothing, {}, 0.0, 0.0, ("the log holds no turn to learn from",)
+        )
+    model = _fitted(evidence)
+    weight = evidence.same_taken / evidence.propensity
+    weight_best = evidence.best_taken / evidence.propensity
+    error = evidence.reward - model(evidence.taken)
+    robust = model(evidence.other) + weight * error
+    serving = model(evidence.best) + weight_best * error
+    draws = _draws(evidence.people, seed)
+    snips = _ratio(weight * evidence.reward, weight, draws)
+    estimates = [_mean(values, draws) for values in (serving, robust, robust - serving)]
+    changed = _changed(evidence, gate)
+    blocked = tuple(_reasons(n, estimates[2], changed, gate))
+    return Report(
+        n,
+        float(evidence.reward.mean()),
+        estimates[0],
+        snips,
+        estimates[1],
+        estimates[2],
+        changed,
+        float(evidence.changed.mean()),
+        float(1.0 - evidence.supported.mean()),
+        blocked,
+    )
+
+
+def candidates_of(row: Interaction) -> tuple[Candidate, ...]:
+    """The options of a row as a ranker takes them; words and slots are not in the log, and no ranker looks at them."""
+    known = {f.name for f in fields(Features)}
+    return tuple(
+        Candidate(
+            Hypothesis(option.skill_id, Interpretation(option.intent, option.features.get("intent_confidence", 0.0))),
+            risk=Risk(option.risk),
+            side_effects=not option.harmless,
+            features=Features(**{name: value for name, value in option.features.items() if name in known}),
+            score=option.score,
+            probability=option.probability,
+        )
+        for option in row.options
+    )
+
+
+def first_of(options: Sequence[Candidate], ranked: Sequence[Candidate]) -> int:
+    """Index in `options` of what a ranker put first; 0 when it put nothing first."""
+    if not ranked:
+        return 0
+    first = ranked[0].hypothesis
+    return next((index for index, option in enumerate(options) if option.hypothesis is first), 0)
+
+
+def _supported(row: Interaction, other: int) -> bool:
+    """Whether `other` could have been executed: it was, or the turn was open to exploration."""
+    return other == row.chosen or (row.propensity < 1.0 and row.options[other].harmless)
+
+
+def _matrix(options: Sequence[Option]) -> Floats:
+    rows = [[1.0, *(option.features.get(name, 0.0) for name in FEATURES)] for option in options]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 1 + len(FEATURES))
+
+
+def _fitted(evidence: Evidence) -> Callable[[Floats], Floats]:
+    """A model of the reward: ridge logistic regression, by Newton's method.
+
+    Explored turns are few and the only ones that tell of second choices, so they weigh as their propensity says, up to
+    20: a model that never looked at them would take every second choice for a good one.
+    """
+    x, y = evidence.taken, evidence.reward
+    weight = np.minimum(1.0 / evidence.propensity, 20.0)
+    beta = np.zeros(x.shape[1])
+    for _ in range(25):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ beta, -30, 30)))
+        slope = x.T @ (weight * (y - p)) - beta
+        curve = (x * (weight * p * (1 - p))[:, None]).T @ x + np.eye(x.shape[1])
+        step = np.linalg.solve(curve, slope)
+        beta = beta + step
+        if float(np.abs(step).max()) < 1e-6:
+            break
+    return lambda features: np.asarray(1.0 / (1.0 + np.exp(-np.clip(features @ beta, -30, 30))), dtype=np.float64)
+
+
+def _draws(people: Numbers, seed: int) -> Callable[[Floats], Floats]:
+    """Sums of a column over bootstrap samples of people; Poisson counts, so that a sample needs no list of its own."""
+    people = people % MAX_PEOPLE
+    count = int(people.max()) + 1
+    drawn = np.random.default_rng(seed).poisson(1.0, (DRAWS, count)).astype(np.float32)
+
+    def sums(column: Floats) -> Floats:
+        by_person = np.bincount(people, weights=column, minlength=count)
+        return np.asarray(drawn @ by_person, dtype=np.float64)
+
+    return sums
+
+
+def _ratio(above: Floats, below: Floats, draws: Callable[[Floats], Floats]) -> Estimate:
+    samples = draws(above) / np.maximum(draws(below), 1e-9)
+    lower, upper = np.quantile(samples, (0.025, 0.975))
+    return Estimate(float(above.sum() / max(below.sum(), 1e-9)), float(lower), float(upper))
+
+
+def _mean(values: Floats, draws: Callable[[Floats], Floats]) -> Estimate:
+    return _ratio(values, np.ones_like(values), draws)
+
+
+def _changed(evidence: Evidence, gate: Gate) -> dict[str, float]:
+    by_domain: dict[str, list[bool]] = defaultdict(list)
+    for domain, changed in zip(evidence.domains, evidence.changed, strict=True):
+        by_domain[domain].append(bool(changed))
+    return {name: sum(of) / len(of) for name, of in sorted(by_domain.items()) if len(of) >= gate.domain_turns}
+
+
+def _reasons(n: int, gain: Estimate, changed: Mapping[str, float], gate: Gate) -> Iterable[str]:
+    if n < gate.turns:
+        yield f"{n} turns are too few; {gate.turns} are needed"
+    if gain.lower < -gate.tolerance:
+        yield f"it may lose {-gain.lower:.1%} of the turns; at most {gate.tolerance:.1%} may be lost"
+    for domain, share in changed.items():
+        if share > gate.changed:
+            yield f"it changes {share:.1%} of the decisions in '{domain}'; at most {gate.changed:.0%} may change"

@@ -29,6 +29,8 @@ from services.arbitration.manifests import MAX_BYTES
 from services.arbitration.memory import SessionKeeper
 from services.arbitration.opening import Premises
 from services.arbitration.ports import Ports
+from services.arbitration.rankers.choice import RankerKind
+from services.arbitration.rankers.loading import BUNDLED, load_rankers
 from services.arbitration.registrations import Registrations
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry, dialogue_manifest
 from services.arbitration.routing.traffic import Traffic
@@ -39,6 +41,9 @@ from services.arbitration.teaching import Teaching
 from services.arbitration.turn import House
 from services.runtime.admission import Limits
 from services.runtime.errors import AntiphonError, Unavailable
+from services.runtime.inference import ModelClient
+from services.runtime.model_store import ModelStore
+from services.runtime.onnx import OnnxClient
 from services.runtime.spec import Runtime
 from services.runtime.store import SessionStore, StoreLimits, sweep_regularly
 from services.runtime.stores import open_store
@@ -78,6 +83,7 @@ class FrontDoor:
     explanations: Explanations
     circuits: Circuits
     school: School
+    models: ModelClient
     claims: Claims = field(default_factory=Claims)
     ready: bool = False
     _taught: bool = False
@@ -99,7 +105,10 @@ class FrontDoor:
         understanding = GrpcUnderstanding(channels, registry)
         fulfilments = Fulfilments(skills, registry, circuits)
         explanations = Explanations(store, encode_explanation)
-        judge = Judge(understanding, registry, fulfilments, feedback=explanations.book)
+        # Never on a Triton server: the way there and back would take longer than the ranking.
+        models = OnnxClient(ModelStore.with_bundled(BUNDLED), threads=1)
+        rankers = await load_rankers(models, RankerKind(settings.ranker.upper()), learned=settings.learned_weights)
+        judge = Judge(understanding, registry, fulfilments, feedback=explanations.book, rankers=rankers)
         explanations.explain = judge.explained
         school = await School.open(store, explanations.book, judge.rankers, _learning(settings, runtime))
         judge.rewriter, judge.trial = school.rewrites, school.trial
@@ -124,6 +133,7 @@ class FrontDoor:
             explanations=explanations,
             circuits=circuits,
             school=school,
+            models=models,
         )
         chores = (
             door._learn_skills(),
@@ -182,6 +192,7 @@ class FrontDoor:
         await asyncio.gather(*self._effects, return_exceptions=True)
         await self.school.close()
         await self.channels.close()
+        await self.models.close()
         await self.store.close()
 
     async def _warm_recognisers(self, warming: Warming) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from services.arbitration.rankers.choice import RankerKind
+
 
 @dataclass(frozen=True)
 class ArbitrationSettings:
@@ -22,6 +24,10 @@ class ArbitrationSettings:
         learning_days: days after which the log's rows are removed.
         exploration: share of turns with close, harmless candidates in which another than the best is executed, 0 to
             0.02. Only while there is a log to learn from.
+        ranker: how candidates are scored where a request does not say: "linear", "lambda_mart", "bi_lstm" or
+            "shortlist" (the shortlister's order as it is).
+        learned_weights: the linear ranker has the weights of its bundle, which were learned from simulated households;
+            False: those set by hand.
     """
 
     locales: tuple[str, ...] = ("en", "de", "es", "fr", "it")
@@ -35,6 +41,8 @@ class ArbitrationSettings:
     learning_key: str = field(default="", repr=False)
     learning_days: int = 90
     exploration: float = 0.015
+    ranker: str = "linear"
+    learned_weights: bool = False
 
     def __post_init__(self) -> None:
         for name in ("usual_silence", "open_silence", "short_silence"):
@@ -42,5 +50,7 @@ class ArbitrationSettings:
                 raise ValueError(f"{name} must be from 0.1 to 5 s, not {getattr(self, name)}")
         if not 0.0 <= self.exploration <= 0.02:
             raise ValueError(f"exploration must be from 0 to 0.02, not {self.exploration}")
+        if self.ranker.upper() not in RankerKind.__members__:
+            raise ValueError(f"ranker must be one of {', '.join(kind.lower() for kind in RankerKind)}")
         if self.learning_days < 1:
             raise ValueError("learning_days must be 1 or more")

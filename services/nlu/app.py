@@ -11,15 +11,18 @@ from antiphon.skill.v1 import manifest_pb2
 from antiphon.skills.manifest import load_manifest
 from antiphon.types.v1 import capability_pb2, provenance_pb2
 from services.nlu.engines.engine import EngineInfo
-from services.nlu.engines.labels import LabelEngine
+from services.nlu.engines.labels import LabelEngine, LabelReader
+from services.nlu.engines.languages import LanguageEngine
 from services.nlu.engines.remembering import Remembering
 from services.nlu.engines.thin import ThinEngine
-from services.nlu.interpreter import PHRASES, Interpreter
+from services.nlu.in_context import ExampleReader
+from services.nlu.interpreter import Interpreter
 from services.nlu.library import Shelf, SkillLibrary
 from services.nlu.manifests import MAX_BYTES, skill_of
 from services.nlu.servicer import LanguageUnderstandingServicer
 from services.nlu.settings import NluSettings
 from services.nlu.skills import Skill
+from services.nlu.sources import PHRASES
 from services.nlu.text import tokenise
 from services.nlu.understanding import Situation
 from services.nlu.values.finder import Finder
@@ -60,12 +63,19 @@ async def build(runtime: Runtime) -> Application:
     models = ModelStore.with_bundled(BUNDLED)
     client = await model_client(models, SPEC.capability, threads=settings.threads, max_waiting=settings.max_waiting)
     engine = Remembering(await ThinEngine.load(client, settings.model))
-    labels = [Remembering(await LabelEngine.load(client, settings.label_model))] if settings.label_model else []
+    labels: list[LabelReader] = []
+    if settings.label_model:
+        labels.append(Remembering(await LabelEngine.load(client, settings.label_model)))
+    examples = None
+    if settings.language_model:
+        many = await LanguageEngine.load(client, settings.language_model)
+        labels.append(Remembering(many))
+        examples = ExampleReader(many)
     store = await open_store(runtime, "nlu.sqlite3", _STORE_LIMITS)
     library = SkillLibrary(store, _read, own=[conversation()])
     await library.follow_once()
     following = asyncio.create_task(library.follow())
-    interpreter = Interpreter(engine, Gazetteer.bundled(), library, labels)
+    interpreter = Interpreter(engine, Gazetteer.bundled(), library, labels, examples)
     await asyncio.to_thread(_warm, interpreter.locales)
     servicer = LanguageUnderstandingServicer(interpreter, runtime.pool, runtime.limits, settings.out_of_scope_threshold)
 

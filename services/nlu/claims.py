@@ -15,6 +15,9 @@ from services.nlu.engines.labels import LabelReading
 from services.nlu.library import Shelf
 from services.nlu.skills import Intent
 
+INTENTS = "intent"
+"""Taxonomy of a reader that knows the skills' own intents: "intent:timers.set_alarm" needs no claim."""
+
 _PEAK = 2.0
 """A model that gives no label a half does not know such sentences: out of scope is more than it says itself, since it
 saw few sentences that nobody serves."""
@@ -27,6 +30,8 @@ def support(intent: Intent, reading: LabelReading) -> float:
         for taxonomy, labels in intent.taxonomies.items()
         if not reading.outside or taxonomy in reading.outside
     ]
+    if INTENTS in reading.outside:
+        told.append(reading.labels.get(f"{INTENTS}:{intent.full_name}", 0.0))
     return (max(told) + sum(told) / len(told)) / 2 if told else 0.0
 
 
@@ -42,14 +47,14 @@ def claimed(
     intents = {
         intent.full_name: intent
         for label in {label for reading in readings for label in reading.labels}
-        for intent in shelf.claims.get(label, ())
+        for intent in _claimants(shelf, label)
         if not skills or intent.skill in skills
     }
     shares = {
         name: sum(weight * support(intent, reading) for weight, reading in zip(weights, readings, strict=True))
         for name, intent in intents.items()
     }
-    labels = {label for intent in intents.values() for label in intent.labels}
+    labels = {label for intent in intents.values() for label in (*intent.labels, f"{INTENTS}:{intent.full_name}")}
     covered: dict[str, float] = defaultdict(float)
     for weight, reading in zip(weights, readings, strict=True):
         peaks: dict[str, float] = defaultdict(float)
@@ -60,6 +65,13 @@ def claimed(
             covered[_taxonomy(label)] += weight * doubt * reading.labels[label]
     most = max(covered.values(), default=0.0)
     return shares, min(1.0, (most + sum(covered.values()) / max(1, len(covered))) / 2)
+
+
+def _claimants(shelf: Shelf, label: str) -> tuple[Intent, ...]:
+    taxonomy, _, name = label.partition(":")
+    if taxonomy == INTENTS:
+        return (shelf.intents[name],) if name in shelf.intents else ()
+    return shelf.claims.get(label, ())
 
 
 @lru_cache(maxsize=4096)

@@ -12,27 +12,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
-from services.nlu.claims import claimed, support
+from services.nlu.claims import claimed
 from services.nlu.combining import Evidence, beforehand, merged, shares, tempered
 from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, IntentEngine, Reading
-from services.nlu.engines.label_readers import LabelReaders
-from services.nlu.engines.labels import LabelReader, LabelReading
-from services.nlu.engines.phrase_sentence import Filled, PhraseReading, ValueFinder
-from services.nlu.engines.phrases import PhraseBook
+from services.nlu.engines.label_readers import LabelReaders, is_broad
+from services.nlu.engines.labels import LabelReader
 from services.nlu.following import Conversation, followed, referred
+from services.nlu.in_context import ExampleReader
 from services.nlu.library import Shelf, SkillLibrary
 from services.nlu.resolving import Resolver, Sentence
-from services.nlu.skills import TEXT, Intent
-from services.nlu.slot_filling import fill
-from services.nlu.text import MAX_TOKENS, Token, normalise, tokenise
+from services.nlu.sources import LEAST, Heard, by_labels, by_phrases, complete
+from services.nlu.text import normalise, tokenise
 from services.nlu.understanding import (
     Alternative,
     Interpretation,
+    Mode,
     Options,
     Situation,
     Slot,
     Understanding,
-    Value,
 )
 from services.nlu.values.entities import Catalogue, EntityIndex
 from services.nlu.values.finder import Finder
@@ -42,24 +40,16 @@ from services.runtime.language import best_supported, canonical
 
 MAX_ALTERNATIVES = 30
 MAX_INTERPRETATIONS = 50
-PHRASES = "antiphon/phrases@1"
-"""What provenance calls the phrase engine."""
-
-_LEAST = 0.01  # readings below this probability are noise
 _TRIED = 5  # alternatives whose slots are read to choose one
 _UNREAD = 0.4  # what a slot counts whose words could not be read as a value
 _DECAY = 0.5  # weight of each further alternative when the recogniser gives no confidence
-_READ_BY_PHRASES = 10  # different alternatives that are laid beside phrases
-_MOST_TOKENS = 400  # tokens of all of them together
-_RANK = 0.97  # what a phrase counts in the next alternative, against the one before
-_LEAST_RANK = 0.8
-_MOST_CLAIMS = 5  # intents whose slots are filled from labels
 _SAID_WHOLE = 0.92  # a phrase from here on needs no model to agree
 _LEAST_TRUST = 0.6
 _MANY_ENTRIES = 50  # of a user's own catalogue: indexing them takes milliseconds
 
 
 _NOTHING_SAID = Conversation()
+_ANY = Options()
 
 
 class Interpreter:
@@ -68,6 +58,7 @@ class Interpreter:
     Args:
         engine: knows a few intents by their full names, in several languages.
         labels: know labels of public taxonomies, which skills claim; those that serve the locale are asked.
+        examples: goes by examples of a request; None where there is no model to compare sentences by.
     """
 
     def __init__(
@@ -76,11 +67,13 @@ class Interpreter:
         gazetteer: Gazetteer,
         library: SkillLibrary,
         labels: Sequence[LabelReader] = (),
+        examples: ExampleReader | None = None,
     ) -> None:
         self._engine = engine
         self._gazetteer = gazetteer
         self._library = library
         self._labels = LabelReaders(labels)
+        self._examples = examples
 
     @property
     def info(self) -> EngineInfo:
@@ -91,10 +84,15 @@ class Interpreter:
         """All trained models."""
         return (self._engine.info, *self._labels.infos)
 
-    def reading(self, language: str) -> tuple[EngineInfo, ...]:
-        """The trained models that read a language."""
-        own = (self._engine.info,) if best_supported((language,), self._engine.info.locales) else ()
-        return (*own, *(one.info for one in self._labels.serving(language)))
+    def reading(self, language: str, options: Options = _ANY) -> tuple[EngineInfo, ...]:
+        """The trained models that read a language under these options."""
+        own = (self._engine.info,) if self._reads(language, options) else ()
+        return (*own, *(one.info for one in self._labels.serving(language, options)))
+
+    @property
+    def by_examples(self) -> EngineInfo | None:
+        """The model that goes by examples of a request, if there is one."""
+        return self._examples.info if self._examples else None
 
     @property
     def library(self) -> SkillLibrary:
@@ -103,7 +101,8 @@ class Interpreter:
     @property
     def locales(self) -> tuple[str, ...]:
         """All that some engine reads."""
-        return tuple(sorted({*self._engine.info.locales, *self._library.shelf.locales}))
+        of_models = {tag for info in self.infos for tag in info.locales}
+        return tuple(sorted({*of_models, *self._library.shelf.locales}))
 
     async def interpret(
         self,
@@ -126,49 +125,53 @@ class Interpreter:
 
         Raises:
             InvalidInput: no or bad text, too many alternatives, an option out of range, an unknown time zone.
-            FailedPrecondition: `LOCALE_NOT_SERVED`.
+            FailedPrecondition: `LOCALE_NOT_SERVED`, `MODE_NOT_SERVED` or `IN_CONTEXT_NOT_SERVED`.
             DeadlineExceeded, Overloaded: from the engine.
         """
         served = self.served(language)
         _check(alternatives, options, situation)
-        texts = tuple(
-            normalise(one.text, field=f"alternatives[{at}].spoken_text") for at, one in enumerate(alternatives)
-        )
-        tokens = [tokenise(text) for text in texts]
+        heard = _heard(alternatives)
         shelf = self._library.shelf
+        read_as = self._relative(served)
+        await _indexed(catalogues, read_as.partition("-")[0])
+        finder = Finder(read_as, situation, self._gazetteer, _catalogues(shelf, catalogues), conversation.pointed)
         evidence: list[Evidence] = []
         trained: dict[str, float] = {}
-        await _indexed(catalogues, served.partition("-")[0])
-        finder = Finder(served, situation, self._gazetteer, _catalogues(shelf, catalogues), conversation.pointed)
-        weights = _weights(alternatives)
-        if best_supported((served,), self._engine.info.locales):
-            readings = await self._engine.read(tokens, deadline)
-            intents = _allowed(_posterior(readings, weights), options.skills, shelf)
-            resolver = Resolver(self._gazetteer, served.partition("-")[0], situation, typed=options.resolve_values)
-            sentences = [
-                Sentence(text, own, reading.slots) for text, own, reading in zip(texts, tokens, readings, strict=True)
-            ]
-            evidence += self._trained(intents, readings, weights, sentences, resolver)
-            trained = intents
-        said = _by_phrases(await shelf.book(served), texts, tokens, weights, finder, options)
-        awaited = _wanted(followed(texts, tokens, finder, shelf.intents, conversation), options.skills)
+        self._check_modes(served, options)
+        if self._reads(served, options):
+            readings = await self._engine.read(heard.tokens, deadline)
+            trained = _allowed(_posterior(readings, heard.weights), options.skills, shelf)
+            resolver = Resolver(self._gazetteer, read_as.partition("-")[0], situation, typed=options.resolve_values)
+            evidence += self._trained(trained, readings, heard, resolver)
+        said: list[Evidence] = []
+        awaited: list[Evidence] = []
+        if options.allows(Mode.RULES):
+            said = by_phrases(heard, await shelf.book(read_as), finder, options)
+            awaited = _wanted(followed(heard.texts, heard.tokens, finder, shelf.intents, conversation), options.skills)
         likely = beforehand(said, awaited)
-        by_phrases = max((one.confidence for one in said), default=0.0)
-        by_conversation = max((one.confidence for one in awaited), default=0.0)
+        from_phrases = max((one.confidence for one in said), default=0.0)
+        from_conversation = max((one.confidence for one in awaited), default=0.0)
         said += awaited
         phrases = {one.intent: one.confidence for one in sorted(said, key=lambda one: one.confidence)}
-        by_models = min(1.0, sum(trained.values()))
-        if readers := self._labels.serving(served):
-            labelled = await self._labels.read(readers, tokens, deadline)
-            claims, covered = claimed(shelf, labelled, weights, options.skills)
-            by_models = max(by_models, covered)
-            by_phrases = _doubted(by_phrases, by_models)
-            evidence += self._by_labels(claims, labelled, weights, texts, tokens, finder, options, readers)
-            trained = {name: max(trained.get(name, 0.0), claims.get(name, 0.0)) for name in (*trained, *claims)}
-        trained = tempered(trained, (*evidence, *said), likely, by_conversation)
-        shared = shares(trained, phrases, (by_models, by_phrases, by_conversation), likely)
-        whole = referred((*evidence, *said), tokens, finder, shelf.intents, conversation)
-        return _understanding(texts, merged(whole), shared, options, served)
+        from_models = min(1.0, sum(trained.values()))
+        if readers := self._labels.serving(served, options):
+            labelled = await self._labels.read(readers, heard.tokens, deadline)
+            claims, covered = claimed(shelf, labelled, heard.weights, options.skills)
+            from_models = max(from_models, covered)
+            if any(is_broad(one.info) for one in readers):
+                from_phrases = _doubted(from_phrases, from_models)
+            names = tuple(one.info.model for one in readers)
+            evidence += by_labels(heard, shelf, claims, labelled, finder, options, names)
+            trained = _likeliest(trained, claims)
+        if options.examples and self._examples is not None and options.allows(Mode.IN_CONTEXT):
+            recalled, covered = await self._examples.read(heard, options, shelf, finder, deadline)
+            from_models = max(from_models, covered)
+            evidence += recalled
+            trained = _likeliest(trained, {one.intent: one.confidence for one in recalled})
+        trained = tempered(trained, (*evidence, *said), likely, from_conversation)
+        shared = shares(trained, phrases, (from_models, from_phrases, from_conversation), likely)
+        whole = referred((*evidence, *said), heard.tokens, finder, shelf.intents, conversation)
+        return _understanding(heard.texts, merged(whole), shared, options, served)
 
     def served(self, language: str) -> str:
         """The locale that serves a request's; raises InvalidInput or FailedPrecondition `LOCALE_NOT_SERVED`."""
@@ -183,87 +186,56 @@ class Interpreter:
             )
         return served
 
+    def _relative(self, served: str) -> str:
+        """The locale whose phrases and grammar of values serve it best: Swiss German is read as German."""
+        return best_supported((served,), (*self._engine.info.locales, *self._library.shelf.locales)) or served
+
+    def _reads(self, served: str, options: Options) -> bool:
+        """Whether the engine of known intents is asked."""
+        return options.allows(Mode.FINETUNED) and self._engine.info.serves(served) is not None
+
+    def _check_modes(self, served: str, options: Options) -> None:
+        """Refuses a request whose modes leave nobody to read it, and examples that nobody would go by."""
+        if options.examples and (self._examples is None or not options.allows(Mode.IN_CONTEXT)):
+            raise FailedPrecondition(
+                "Examples need a model that goes by them and a request that allows the mode IN_CONTEXT.",
+                reason="IN_CONTEXT_NOT_SERVED",
+                field="options.examples",
+            )
+        by_rules = options.allows(Mode.RULES) and self._relative(served) in self._library.shelf.locales
+        if not (by_rules or options.examples or self._reads(served, options) or self._labels.serving(served, options)):
+            raise FailedPrecondition(
+                f"Nothing reads {served} in a mode that the request allows.",
+                reason="MODE_NOT_SERVED",
+                field="options.modes",
+                metadata={"locale": served},
+            )
+
     def _trained(
-        self,
-        intents: Mapping[str, float],
-        readings: Sequence[Reading],
-        weights: Sequence[float],
-        sentences: Sequence[Sentence],
-        resolver: Resolver,
+        self, intents: Mapping[str, float], readings: Sequence[Reading], heard: Heard, resolver: Resolver
     ) -> list[Evidence]:
+        sentences = [
+            Sentence(text, own, reading.slots)
+            for text, own, reading in zip(heard.texts, heard.tokens, readings, strict=True)
+        ]
         made = []
         for intent, probability in intents.items():
-            if probability < _LEAST:
+            if probability < LEAST:
                 continue
-            parts = [weight * one.intents.get(intent, 0.0) for weight, one in zip(weights, readings, strict=True)]
+            parts = [weight * one.intents.get(intent, 0.0) for weight, one in zip(heard.weights, readings, strict=True)]
             hypothesis, slots = _best_hypothesis(intent, parts, sentences, resolver)
             known = self._library.shelf.intents.get(intent)
-            made.append(Evidence(intent, probability, hypothesis, slots, _complete(known, slots), (self.info.model,)))
-        return made
-
-    def _by_labels(
-        self,
-        claims: Mapping[str, float],
-        readings: Sequence[LabelReading],
-        weights: Sequence[float],
-        texts: Sequence[str],
-        tokens: Sequence[Sequence[Token]],
-        finder: ValueFinder,
-        options: Options,
-        readers: Sequence[LabelReader],
-    ) -> list[Evidence]:
-        """The likeliest intents that claim labels, their slots from the alternative that speaks for them most."""
-        sources = tuple(one.info.model for one in readers)
-        made = []
-        likely = sorted((name for name, share in claims.items() if share >= _LEAST), key=lambda name: -claims[name])
-        for name in likely[:_MOST_CLAIMS]:
-            intent = self._library.shelf.intents[name]
-            at = max(range(len(weights)), key=lambda at: weights[at] * support(intent, readings[at]))
-            filled = fill(intent, tokens[at], readings[at].slots, finder) if len(tokens[at]) <= MAX_TOKENS else ()
-            slots = tuple(_slot(one, texts[at], tokens[at], typed=options.resolve_values) for one in filled)
-            made.append(Evidence(name, claims[name], at, slots, _complete(intent, slots), sources))
+            made.append(Evidence(intent, probability, hypothesis, slots, complete(known, slots), (self.info.model,)))
         return made
 
 
-def _by_phrases(
-    book: PhraseBook | None,
-    texts: Sequence[str],
-    tokens: Sequence[Sequence[Token]],
-    weights: Sequence[float],
-    finder: ValueFinder,
-    options: Options,
-) -> list[Evidence]:
-    """The best reading of each intent over the alternatives; one that parses whole beats a better guess that does
-    not."""
-    if book is None:
-        return []
-    best: dict[str, tuple[float, int, PhraseReading]] = {}
-    seen: set[tuple[str, ...]] = set()
-    left = _MOST_TOKENS
-    for at, own in enumerate(tokens):
-        words = tuple(token.norm for token in own)
-        if words in seen or len(own) > left or len(seen) == _READ_BY_PHRASES:
-            continue
-        seen.add(words)
-        left -= len(own)
-        rank = max(_LEAST_RANK, _RANK ** (len(seen) - 1)) if weights[at] < max(weights) else 1.0
-        leader = max((sure for sure, _, _ in best.values()), default=0.0)
-        for reading in book.read(own, finder, options.skills, leader=leader):
-            sure = reading.confidence * rank
-            name = reading.intent.full_name
-            if name not in best or (sure, reading.complete) > (best[name][0], best[name][2].complete):
-                best[name] = (sure, at, reading)
-    return [
-        Evidence(
-            name,
-            sure,
-            at,
-            tuple(_slot(one, texts[at], tokens[at], typed=options.resolve_values) for one in reading.slots),
-            reading.complete,
-            (PHRASES,),
-        )
-        for name, (sure, at, reading) in best.items()
-    ]
+def _heard(alternatives: Sequence[Alternative]) -> Heard:
+    texts = tuple(normalise(one.text, field=f"alternatives[{at}].spoken_text") for at, one in enumerate(alternatives))
+    return Heard(texts, [tokenise(text) for text in texts], _weights(alternatives))
+
+
+def _likeliest(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {name: max(one.get(name, 0.0), other.get(name, 0.0)) for name in (*one, *other)}
 
 
 def _wanted(evidence: Iterable[Evidence], skills: frozenset[str]) -> list[Evidence]:
@@ -295,21 +267,6 @@ def _understanding(
 
     ranked = _ranked({name: probabilities[name] for name in by_intent}, outside, surest, options)
     return Understanding(texts, tuple(map(interpretation, ranked)), outside, served)
-
-
-def _slot(one: Filled, text: str, tokens: Sequence[Token], *, typed: bool) -> Slot:
-    start, end = tokens[one.start].start, tokens[one.end - 1].end
-    words = text[start:end]
-    values: tuple[Value, ...] = one.found.values if one.found is not None and typed else (words,)
-    hit = one.found is not None and one.found.catalogue_hit
-    return Slot(one.spec.name, values[0], words, start, end, one.confidence, values[1:], catalogue_hit=hit)
-
-
-def _complete(intent: Intent | None, slots: Sequence[Slot]) -> bool:
-    if intent is None:
-        return False
-    filled = {slot.name for slot in slots if slot.understood}
-    return all(slot.name in filled for slot in intent.slots if slot.required and slot.value_type != TEXT)
 
 
 def _catalogues(shelf: Shelf, own: Iterable[Catalogue]) -> Mapping[str, Catalogue]:
@@ -403,7 +360,7 @@ def _ranked(intents: Mapping[str, float], outside: float, surest: float, options
     Out of scope leads from its threshold on, and where no engine is as sure of any intent as that leaves: a guess among
     many that are all unlikely is none.
     """
-    named = sorted((name for name, share in intents.items() if share >= _LEAST), key=lambda name: -intents[name])
+    named = sorted((name for name, share in intents.items() if share >= LEAST), key=lambda name: -intents[name])
     threshold = options.out_of_scope_threshold
     if outside >= threshold or not named or surest < 1 - threshold:
         place = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
@@ -26,12 +26,15 @@ from antiphon.types.v1 import (
 from services.nlu.acts import DialogueAct, dialogue_acts
 from services.nlu.conversation_messages import conversation
 from services.nlu.engines.engine import EngineInfo
-from services.nlu.interpreter import PHRASES, Interpreter
+from services.nlu.interpreter import Interpreter
 from services.nlu.manifests import OwnCatalogues, skill_of
 from services.nlu.provenance import VALUES, phrase_provenance, provenances
+from services.nlu.sources import PHRASES
 from services.nlu.understanding import (
     Alternative,
+    Example,
     Interpretation,
+    Mode,
     Options,
     Situation,
     Slot,
@@ -115,16 +118,17 @@ class LanguageUnderstandingServicer:
 
     async def _interpret(self, request: pb.InterpretRequest, deadline: float | None) -> pb.InterpretResponse:
         started = time.perf_counter()
+        options = _options(request.options, self._interpreter.infos, self._threshold)
         understanding = await self._interpreter.interpret(
             _alternatives(request),
             request.language_code,
-            _options(request.options, self._interpreter.infos, self._threshold),
+            options,
             _situation(request.context),
             deadline,
             self._own_catalogues.of(_few_enough(request.options)),
             conversation(request.context),
         )
-        models = self._models(understanding.language)
+        models = self._models(understanding.language, options)
         made = _response(understanding, models, time.perf_counter() - started)
         if request.options.dialogue_acts:
             made.dialogue_acts.extend(_act(one) for one in dialogue_acts(understanding))
@@ -155,17 +159,20 @@ class LanguageUnderstandingServicer:
 
     def _started(self, config: pb.StreamingInterpretConfig) -> session_pb2.SessionStarted:
         served = self._interpreter.served(config.language_code)
+        options = _options(config.options, self._interpreter.infos, self._threshold)
         return session_pb2.SessionStarted(
             session_id=uuid.uuid4().hex,
             max_duration=_duration(self._limits.session_s),
             idle_timeout=_duration(self._limits.idle_s),
-            models=self._models(served).values(),
+            models=self._models(served, options).values(),
         )
 
-    def _models(self, language: str) -> dict[str, provenance_pb2.ModelProvenance]:
-        """What reads this language here, by name, trained models first."""
+    def _models(self, language: str, options: Options) -> dict[str, provenance_pb2.ModelProvenance]:
+        """What reads this language here under these options, by name, trained models first."""
+        by_examples = self._interpreter.by_examples if options.examples else None
+        shelf = self._interpreter.library.shelf
         return provenances(
-            self._interpreter.reading(language), self._interpreter.library.shelf.digest, self._pool, language
+            self._interpreter.reading(language, options), shelf.digest, self._pool, language, by_examples
         )
 
 
@@ -208,19 +215,17 @@ def _options(given: pb.UnderstandingOptions, infos: Sequence[EngineInfo], thresh
     """How to read. What the request asks for and this pool does not have is refused, never passed over.
 
     Raises:
-        FailedPrecondition: `MODE_NOT_SERVED`, `IN_CONTEXT_NOT_SERVED` or `MODEL_MISSING`.
+        InvalidInput: `EXAMPLES_MISSING`.
+        FailedPrecondition: `MODEL_MISSING`.
     """
-    if given.modes and not {provenance_pb2.MODEL_MODE_FINETUNED, provenance_pb2.MODEL_MODE_RULES} & set(given.modes):
+    modes = _modes(given.modes)
+    if given.modes and not modes:
         raise FailedPrecondition(
-            "This pool reads by trained models and by phrases; the request allows other modes only.",
-            reason="MODE_NOT_SERVED",
-            field="options.modes",
+            "None of the modes that the request allows is known here.", reason="MODE_NOT_SERVED", field="options.modes"
         )
-    if given.examples:
-        raise FailedPrecondition(
-            "This pool's models do not read examples of a request.",
-            reason="IN_CONTEXT_NOT_SERVED",
-            field="options.examples",
+    if modes == {Mode.IN_CONTEXT} and not given.examples:
+        raise InvalidInput(
+            "A request to be read by examples alone brings some.", reason="EXAMPLES_MISSING", field="options.examples"
         )
     names = {name for info in infos for name in (info.model, info.model.partition("@")[0])} | {PHRASES}
     if given.model and given.model not in names:
@@ -234,7 +239,23 @@ def _options(given: pb.UnderstandingOptions, infos: Sequence[EngineInfo], thresh
             given.out_of_scope_threshold if given.HasField("out_of_scope_threshold") else threshold
         ),
         resolve_values=given.resolve_values if given.HasField("resolve_values") else True,
+        modes=modes,
+        model=given.model,
+        examples=tuple(examples_of(given.examples)),
     )
+
+
+def _modes(given: Iterable[int]) -> frozenset[Mode]:
+    """Modes that are not known allow nothing that is here."""
+    known = provenance_pb2.ModelMode.DESCRIPTOR.values_by_number
+    names = {known[one].name.removeprefix("MODEL_MODE_") for one in given if one in known}
+    return frozenset(mode for mode in Mode if mode.value in names)
+
+
+def examples_of(given: Iterable[pb.LabelledExample]) -> Iterator[Example]:
+    """Of a request; `in_context.checked` refuses what cannot be gone by."""
+    for one in given:
+        yield Example(one.text, one.intent, tuple((slot.name, slot.span.start, slot.span.end) for slot in one.slots))
 
 
 def _situation(context: context_pb2.TurnContext) -> Situation:

@@ -13,6 +13,8 @@ class NluSettings:
         model: bundle that knows the conversation, clock and calculator in five languages, as publisher/name or
             publisher/name@version; further bundles come from ANTIPHON_MODELS.
         label_model: bundle that knows labels of public taxonomies, for English; empty serves without one.
+        language_model: bundle that knows labels of a public taxonomy in many languages, asked where no model of the
+            language itself was trained; empty serves without one, and without examples in requests.
         threads: inferences at once in this replica; one takes about 0.1 ms, more threads only help large batches.
         max_waiting: inferences that may wait for a thread before a call is refused.
         out_of_scope_threshold: probability, 0 to 1, from which on out of scope leads, unless a request names its own.
@@ -20,6 +22,7 @@ class NluSettings:
 
     model: str = "antiphon/intents-thin"
     label_model: str = "antiphon/intents-en"
+    language_model: str = ""
     threads: int = 1
     max_waiting: int = 256
     out_of_scope_threshold: float = 0.5

@@ -46,6 +46,29 @@ class SlotOrigin(Enum):
     DEFAULT = "DEFAULT"
 
 
+class Mode(Enum):
+    """How a model came to be able to read a locale; the names are the contract's."""
+
+    FINETUNED = "FINETUNED"
+    ZERO_SHOT = "ZERO_SHOT"
+    IN_CONTEXT = "IN_CONTEXT"
+    RULES = "RULES"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An utterance with the reading wanted, as a request or a new locale brings it.
+
+    Attributes:
+        intent: full name; empty for out of scope.
+        slots: (name, start, end) in code points of `text`.
+    """
+
+    text: str
+    intent: str
+    slots: tuple[tuple[str, int, int], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Alternative:
     """One guess at what was said; `confidence` 0 to 1, None if the recogniser gives none."""
@@ -72,12 +95,21 @@ class Options:
         skills: only intents of these skills; empty means all.
         out_of_scope_threshold: probability from which on out of scope is said first.
         resolve_values: read typed values; without, every value is text.
+        modes: ways allowed to serve the locale; empty means all.
+        model: name of the reader of labels to use, with or without its version; empty leaves it to the interpreter.
+        examples: to go by in this request.
     """
 
     max_interpretations: int = 5
     skills: frozenset[str] = frozenset()
     out_of_scope_threshold: float = 0.5
     resolve_values: bool = True
+    modes: frozenset[Mode] = frozenset()
+    model: str = ""
+    examples: tuple[Example, ...] = ()
+
+    def allows(self, mode: Mode) -> bool:
+        return not self.modes or mode in self.modes
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from services.nlu.text import Token
+from services.nlu.understanding import Mode
+from services.runtime.language import MULTILINGUAL, best_supported
 
 OUT_OF_SCOPE = "out_of_scope"
 """Label of "none of our intents" in every engine's probabilities."""
@@ -46,6 +48,7 @@ class EngineInfo:
         size_bytes: of its file.
         intents: names, without out of scope.
         scores: (locale, metric, value, data set).
+        untrained: it was trained on no labelled sentences of its locales, such as one made from a lexicon.
     """
 
     model: str
@@ -58,6 +61,15 @@ class EngineInfo:
     intents: tuple[str, ...]
     description: str
     scores: tuple[tuple[str, str, float, str], ...]
+    untrained: bool = False
+
+    def serves(self, locale: str) -> str | None:
+        """The tag of its own that it serves a locale by; None where it does not."""
+        return best_supported((locale,), self.locales)
+
+    def mode(self, locale: str) -> Mode:
+        """How it serves a locale: a multilingual model reads languages too that it was never trained on."""
+        return Mode.ZERO_SHOT if self.untrained or self.serves(locale) in {None, MULTILINGUAL} else Mode.FINETUNED
 
     def at(self, backend: str) -> EngineInfo:
         """The same model where it runs now, which may change from one call to the next."""

@@ -1,18 +1,26 @@
 """Several readers of labels behind one: who serves a locale, and one reading made of what all of them say.
 
 The interpreter holds one `LabelReaders` and asks it once per utterance. A model of the language itself knows it best:
-a multilingual one, which declares `mul` beside its languages, steps back where such a model reads.
+a multilingual one, which declares `mul` beside its languages, steps back where such a model was trained.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from services.nlu.engines.engine import EngineInfo
 from services.nlu.engines.labels import LabelReader, LabelReading
 from services.nlu.text import Token
-from services.runtime.language import MULTILINGUAL, best_supported
+from services.nlu.understanding import Mode, Options
+from services.runtime.language import MULTILINGUAL
+
+_ANY = Options()
+
+
+def is_broad(info: EngineInfo) -> bool:
+    """Whether a reader's taxonomy spans what is asked of assistants: that it finds no label says something then."""
+    return MULTILINGUAL not in info.locales and not info.untrained
 
 
 class LabelReaders:
@@ -25,10 +33,14 @@ class LabelReaders:
     def infos(self) -> tuple[EngineInfo, ...]:
         return tuple(one.info for one in self._readers)
 
-    def serving(self, locale: str) -> tuple[LabelReader, ...]:
-        """The readers to ask for a locale; none where nobody serves it."""
-        able = [one for one in self._readers if best_supported((locale,), one.info.locales)]
-        own = [one for one in able if MULTILINGUAL not in one.info.locales]
+    def serving(self, locale: str, options: Options = _ANY) -> tuple[LabelReader, ...]:
+        """The readers to ask for a locale, of the model and the modes that are allowed; none where nobody serves it."""
+        if options.model in _names(self.infos):
+            return tuple(
+                one for one in self._readers if options.model in _names([one.info]) and one.info.serves(locale)
+            )
+        able = [one for one in self._readers if one.info.serves(locale) and options.allows(one.info.mode(locale))]
+        own = [one for one in able if is_broad(one.info) and one.info.mode(locale) is Mode.FINETUNED]
         return tuple(own or able)
 
     @staticmethod
@@ -40,6 +52,10 @@ class LabelReaders:
             return await readers[0].read(sentences, deadline)
         told = await asyncio.gather(*(one.read(sentences, deadline) for one in readers))
         return [_joined(readings) for readings in zip(*told, strict=True)]
+
+
+def _names(infos: Iterable[EngineInfo]) -> set[str]:
+    return {name for info in infos for name in (info.model, info.model.partition("@")[0])}
 
 
 def _joined(readings: Sequence[LabelReading]) -> LabelReading:

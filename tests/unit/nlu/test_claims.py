@@ -11,8 +11,9 @@ from antiphon.skill.v1 import manifest_pb2
 from antiphon.types.v1 import value_pb2
 from services.nlu.combining import Evidence, beforehand, merged, shares, tempered
 from services.nlu.engines.engine import TaggedSlot
-from services.nlu.interpreter import PHRASES, Interpreter
+from services.nlu.interpreter import Interpreter
 from services.nlu.manifests import skill_of
+from services.nlu.sources import PHRASES
 from services.nlu.understanding import Alternative, Options, Situation, Slot, Understanding
 from services.nlu.values.places import Gazetteer
 from tests.fakes.intent_engine import ScriptedEngine

@@ -1,0 +1,1 @@
+"""How `antiphon/intents-xsid` is made and measured: one model for all varieties of xSID."""

@@ -24,6 +24,9 @@ NAMES = (
     "onset",
     "batching",
     "homes",
+    "fulfilment",
+    "hedging",
+    "skills",
 )
 
 

@@ -67,7 +67,7 @@ def reworded(
     best, profile, began = alternatives[0], context.profile, time.perf_counter()
     try:
         rewrite = rewriter.look_up(profile.tenant, profile.locale, best.text, context.session_id)
-    except (AntiphonError, LookupError, ValueError) as error:  # a learned table that is broken must not take the turn with it
+    except (AntiphonError, LookupError, ValueError) as error:  # a broken table must not take the turn with it
         log.warning("rewrites failed: %s", type(error).__name__)
         return Reworded(alternatives, late=True)
     if time.perf_counter() - began > limit:

@@ -23,6 +23,7 @@ from services.nlu.values.arithmetic import read_expression
 from services.nlu.values.calendar_days import Counts, Day, Days
 from services.nlu.values.clocks import Clock, Clocks, Hours, Minutes
 from services.nlu.values.entities import Catalogue, EntityIndex
+from services.nlu.values.further.reading import Reader
 from services.nlu.values.kinds import Entity
 from services.nlu.values.moments import Moment, Moments, Ranges, Recurrences, Repeats, Weekdays
 from services.nlu.values.patterns import Grammar, Parser
@@ -103,6 +104,7 @@ class Finder:
         self._catalogues = catalogues
         self._grammar = Grammar.of(self._language)
         self._terminals = terminals(self._language)
+        self._reader = Reader.of(self._language, situation) if self._grammar is None else None
         self._moments, self._actions = _actions(situation, self._language)
         self._found: dict[tuple[str, tuple[Token, ...], str], tuple[Found, ...]] = {}
         self._parsed: dict[tuple[Token, ...], tuple[Spoken, Parser | None]] = {}
@@ -153,6 +155,9 @@ class Finder:
             return tuple(one.values[0] for one in self._expressions(tokens) if one.end - one.start >= len(tokens) - 1)
         if value_type == "TEXT":
             return ()
+        if self._reader is not None:
+            whole = (one for one in self._further(self._reader, value_type, tokens) if one.start == 0)
+            return next((one.values for one in whole if one.end == len(tokens)), ())
         words, parser = self._parser(tokens)
         for rule in (*(rule for rule, _ in _FINDS.get(value_type, ())), *_READS.get(value_type, ())):
             for value, end in self._results(rule, words, parser, 0):
@@ -174,7 +179,19 @@ class Finder:
         """Another text of the same request as tokens."""
         return tokenise(unicodedata.normalize("NFC", text))
 
+    def _further(self, reader: Reader, value_type: str, tokens: tuple[Token, ...]) -> list[Found]:
+        """In a language without a grammar."""
+        words = self._parser(tokens)[0]
+        spans = ((words.starts[one.start], words.ends[one.end], one) for one in reader.find(value_type, words))
+        return [
+            Found(start, end, one.values, one.confidence, catalogue_hit=False)
+            for start, end, one in spans
+            if start >= 0 and end >= 0
+        ]
+
     def _ruled(self, value_type: str, tokens: tuple[Token, ...]) -> list[Found]:
+        if self._reader is not None:
+            return self._further(self._reader, value_type, tokens)
         words, parser = self._parser(tokens)
         found: dict[tuple[int, int], Found] = {}
         if parser is None and value_type not in {"INTEGER", "DECIMAL"}:

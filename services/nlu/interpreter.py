@@ -20,6 +20,8 @@ from services.nlu.engines.labels import LabelReader
 from services.nlu.following import Conversation, followed, referred
 from services.nlu.in_context import ExampleReader
 from services.nlu.library import Shelf, SkillLibrary
+from services.nlu.locales.adding import Locales
+from services.nlu.one_vs_all.reading import by_likeness
 from services.nlu.resolving import Resolver, Sentence
 from services.nlu.sources import LEAST, Heard, by_labels, by_phrases, complete
 from services.nlu.text import normalise, tokenise
@@ -59,6 +61,7 @@ class Interpreter:
         engine: knows a few intents by their full names, in several languages.
         labels: know labels of public taxonomies, which skills claim; those that serve the locale are asked.
         examples: goes by examples of a request; None where there is no model to compare sentences by.
+        added: locales that came while the platform ran.
     """
 
     def __init__(
@@ -68,11 +71,13 @@ class Interpreter:
         library: SkillLibrary,
         labels: Sequence[LabelReader] = (),
         examples: ExampleReader | None = None,
+        added: Locales | None = None,
     ) -> None:
         self._engine = engine
         self._gazetteer = gazetteer
         self._library = library
-        self._labels = LabelReaders(labels)
+        self._labels = LabelReaders(labels, lambda: added.readers if added else ())
+        self._added = added
         self._examples = examples
 
     @property
@@ -148,6 +153,9 @@ class Interpreter:
         if options.allows(Mode.RULES):
             said = by_phrases(heard, await shelf.book(read_as), finder, options)
             awaited = _wanted(followed(heard.texts, heard.tokens, finder, shelf.intents, conversation), options.skills)
+        if self._added and options.allows(Mode.ZERO_SHOT) and (made := self._added.book(served)):
+            model, book = made
+            said += by_phrases(heard, book, finder, options, model)
         likely = beforehand(said, awaited)
         from_phrases = max((one.confidence for one in said), default=0.0)
         from_conversation = max((one.confidence for one in awaited), default=0.0)
@@ -163,6 +171,11 @@ class Interpreter:
             names = tuple(one.info.model for one in readers)
             evidence += by_labels(heard, shelf, claims, labelled, finder, options, names)
             trained = _likeliest(trained, claims)
+        if options.allows(Mode.FINETUNED):
+            like, covered = by_likeness(heard, shelf, await shelf.likeness(read_as), finder, options)
+            from_models = max(from_models, covered)
+            evidence += like
+            trained = _likeliest(trained, {one.intent: one.confidence for one in like})
         if options.examples and self._examples is not None and options.allows(Mode.IN_CONTEXT):
             recalled, covered = await self._examples.read(heard, options, shelf, finder, deadline)
             from_models = max(from_models, covered)

@@ -63,7 +63,9 @@ def by_labels(
     return made
 
 
-def by_phrases(heard: Heard, book: PhraseBook | None, finder: ValueFinder, options: Options) -> list[Evidence]:
+def by_phrases(
+    heard: Heard, book: PhraseBook | None, finder: ValueFinder, options: Options, source: str = PHRASES
+) -> list[Evidence]:
     """The best reading of each intent over the alternatives; one that parses whole beats a better guess that does
     not."""
     if book is None:
@@ -93,7 +95,7 @@ def by_phrases(heard: Heard, book: PhraseBook | None, finder: ValueFinder, optio
                 slot_of(one, heard.texts[at], heard.tokens[at], typed=options.resolve_values) for one in reading.slots
             ),
             reading.complete,
-            (PHRASES,),
+            (source,),
         )
         for name, (sure, at, reading) in best.items()
     ]

@@ -7,7 +7,7 @@ a multilingual one, which declares `mul` beside its languages, steps back where 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from services.nlu.engines.engine import EngineInfo
 from services.nlu.engines.labels import LabelReader, LabelReading
@@ -24,10 +24,20 @@ def is_broad(info: EngineInfo) -> bool:
 
 
 class LabelReaders:
-    """All readers of a replica; of two that tell the same label the likelier counts."""
+    """All readers of a replica; of two that tell the same label the likelier counts.
 
-    def __init__(self, readers: Sequence[LabelReader]) -> None:
-        self._readers = tuple(readers)
+    Args:
+        readers: from the start.
+        added: gives those that have come since.
+    """
+
+    def __init__(self, readers: Sequence[LabelReader], added: Callable[[], Sequence[LabelReader]] = tuple) -> None:
+        self._own = tuple(readers)
+        self._added = added
+
+    @property
+    def _readers(self) -> tuple[LabelReader, ...]:
+        return (*self._own, *self._added())
 
     @property
     def infos(self) -> tuple[EngineInfo, ...]:

@@ -58,6 +58,10 @@ class Lexicon:
     def __len__(self) -> int:
         return sum(map(bool, self._targets.values()))
 
+    def targets(self) -> Iterator[tuple[str, ...]]:
+        """Each entry's most usual translation."""
+        return (found[0] for found in self._targets.values() if found)
+
     def of(self, words: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
         """Translations of exactly these words; none if the lexicon lacks them."""
         if found := self._targets.get(words):

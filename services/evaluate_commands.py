@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from services.nlu.app import BUNDLED
-from services.nlu.engines.labels import LabelEngine
+from services.nlu.engines.loading import label_reader
 from services.nlu.evaluation import cards
 from services.nlu.evaluation.formats import FORMATS
 from services.nlu.evaluation.gate import regressions
@@ -99,7 +99,7 @@ async def _scored(model: str, samples: Sequence[Sample], taxonomy: str) -> Score
         sys.stderr.write(f"{locale}: {len(done.outcomes)} sentences read, {left} to go\n")
 
     try:
-        return await score(await LabelEngine.load(client, model), samples, taxonomy, progress)
+        return await score(await label_reader(client, model), samples, taxonomy, progress)
     finally:
         await client.close()
 

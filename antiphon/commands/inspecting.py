@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
 from antiphon.client import Assistant, CapabilityClient
 from antiphon.commands.options import FAILED, OK, as_json, connect
-from antiphon.rendering import decision_lines, ledger_lines, word
+from antiphon.explaining import Ink, explanation_lines
+from antiphon.rendering import ledger_lines, word
 from antiphon.types.v1 import capability_pb2
 
 
@@ -87,7 +90,8 @@ async def explain(options: argparse.Namespace) -> int:
     if options.json:
         print(as_json(answer))
         return OK
-    print(*decision_lines(answer.decision), *ledger_lines(answer.latency), sep="\n")
+    ink = Ink(sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    print(*explanation_lines(answer, ink), "", *ledger_lines(answer.latency), sep="\n")
     return OK
 
 

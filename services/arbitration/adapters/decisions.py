@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import fields
 
 from google.protobuf.message import DecodeError
@@ -23,6 +24,7 @@ from services.arbitration.budgets import Stage
 from services.arbitration.hypotheses import Candidate, Decision, Fulfilment, Rejection, Risk
 from services.arbitration.ledger import LatencyLedger, LedgerEntry, Mark
 from services.arbitration.manifests import IntentSpec, Manifest, SlotSpec
+from services.arbitration.rankers.linear import GROUPS
 
 RANKER = provenance_pb2.ModelProvenance(
     model="antiphon/linear-ranker@1", backend="rules", engine="python", mode=provenance_pb2.MODEL_MODE_RULES
@@ -124,13 +126,21 @@ def _candidate(number: int, candidate: Candidate, won: bool, features: bool) -> 
     if candidate.fulfilment_ms is not None:
         set_seconds(message.elapsed, candidate.fulfilment_ms / 1000)
     if features:
-        points = {c.feature: c.points for c in candidate.contributions}
-        for field in fields(candidate.features):
-            value = getattr(candidate.features, field.name)
-            feature = message.features.add(name=field.name, value=value, missing=field.name in candidate.stand_ins)
-            if field.name in points:
-                feature.contribution = points[field.name]
+        message.features.extend(sorted(_features(candidate), key=lambda feature: feature.name))
     return message
+
+
+def _features(candidate: Candidate) -> Iterator[decision_pb2.Feature]:
+    points = {contribution.feature: contribution.points for contribution in candidate.contributions}
+    for field in fields(candidate.features):
+        feature = decision_pb2.Feature(
+            name=f"{GROUPS[field.name]}.{field.name}",
+            value=getattr(candidate.features, field.name),
+            missing=field.name in candidate.stand_ins,
+        )
+        if field.name in points:
+            feature.contribution = points[field.name]
+        yield feature
 
 
 def _rejection(candidate: Candidate, won: bool) -> str:

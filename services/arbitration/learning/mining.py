@@ -62,7 +62,8 @@ class Found:
     """A rewrite that the chain speaks for.
 
     Attributes:
-        score: probability that who begins with `source` succeeds by `target`; `staying`: by `source` itself.
+        worth: what saying `target` at once is worth to who would have begun with `source`: a probability of ending
+            well, by the chain's score. `staying`: the probability of ending well by `source` itself.
         count: people who went from the one to the other, perhaps by way of others.
         stay_good, stay_bad: how often `source` itself ended well and not, as a prior of what happens without rewriting.
     """
@@ -70,7 +71,7 @@ class Found:
     source: str
     target: str
     intent: str
-    score: float
+    worth: float
     staying: float
     count: int
     stay_good: int = 0
@@ -138,9 +139,9 @@ def mine(chain: Chain, intents: Mapping[str, str], risky: frozenset[str], rules:
             counted = chain.reached(source, target)
             if counted >= rules.count and success(rows[target]) >= rules.success:
                 good, bad = rows[source][SUCCESS], rows[source].total() - rows[source][SUCCESS]
-                found.append(Found(source, target, intents[target], score, staying, counted, good, bad))
+                found.append(Found(source, target, intents[target], worth, staying, counted, good, bad))
                 break
-    found.sort(key=lambda rewrite: (-rewrite.count * rewrite.score, rewrite.source))
+    found.sort(key=lambda rewrite: (-rewrite.count * rewrite.worth, rewrite.source))
     return _without_chains(found[: rules.most])
 
 

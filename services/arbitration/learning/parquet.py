@@ -114,28 +114,44 @@ class ParquetPlace:
         for day, of_day in by_day.items():
             self._write(f"remarks/date={day}", pa.Table.from_pylist([asdict(r) for r in of_day], REMARKS))
 
-    def read(self) -> Iterator[Interaction]:
-        """All rows, in no order, with what was remarked about them.
+    def read(self, part: tuple[str, str] | None = None, *, brief: bool = False) -> Iterator[Interaction]:
+        """Rows, in no order, with what was remarked about them.
+
+        Args:
+            part: tenant (its pseudonym) and locale whose rows are read; None reads all.
+            brief: leave the candidates out, which are most of a row.
 
         Raises:
             FailedPrecondition: LOG_SCHEMA, written by a newer release; LOG_UNREADABLE.
         """
-        rewards = {r["turn_id"]: REWARDS[r["kind"]] for r in self._rows("remarks") if r["kind"] in REWARDS}
-        known = {f.name for f in fields(Interaction)}
-        for values in self._rows("turns"):
-            row = row_from({name: value for name, value in values.items() if name in known})
-            reward = rewards.get(row.turn_id)
-            yield row if reward is None else replace(row, reward=reward)
+        said = (r for table in self._tables("remarks", ["turn_id", "kind"]) for r in table.to_pylist())
+        rewards = {remark["turn_id"]: REWARDS[remark["kind"]] for remark in said if remark["kind"] in REWARDS}
+        columns = [name for name in TURNS.names if not (brief and name == "options")]
+        for table in self._tables("turns", columns, part):
+            for values in table.to_pylist():
+                row = row_from({name: value for name, value in values.items() if value is not None})
+                reward = rewards.get(row.turn_id)
+                yield row if reward is None else replace(row, reward=reward)
 
-    def _rows(self, table: str) -> Iterator[dict[str, Any]]:
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """Tenant and locale of all rows, in order. Raises as `read`."""
+        found: set[tuple[str, str]] = set()
+        for table in self._tables("turns", ["tenant", "locale"]):
+            distinct = table.group_by(table.column_names).aggregate([]).to_pylist()
+            found.update((row["tenant"], row["locale"]) for row in distinct)
+        return tuple(sorted(found))
+
+    def _tables(self, kind: str, columns: list[str], part: tuple[str, str] | None = None) -> Iterator[pa.Table]:
+        """One table per file, as far as it has the columns: an earlier release wrote fewer."""
+        filters = [("tenant", "=", part[0]), ("locale", "=", part[1])] if part else None
         try:
-            paths = sorted(self._fs.glob(f"{self._root}/{table}/date=*/*.parquet"))
-            for path in paths:
+            for path in sorted(self._fs.glob(f"{self._root}/{kind}/date=*/*.parquet")):
                 with self._fs.open(path, "rb") as file:
-                    read = pq.read_table(file, partitioning=None)
-                if int((read.schema.metadata or {}).get(_VERSION, b"0")) > SCHEMA:
-                    raise FailedPrecondition("a newer release wrote this log", reason="LOG_SCHEMA")
-                yield from read.to_pylist()
+                    schema = pq.read_schema(file)
+                    if int((schema.metadata or {}).get(_VERSION, b"0")) > SCHEMA:
+                        raise FailedPrecondition("a newer release wrote this log", reason="LOG_SCHEMA")
+                    known = [name for name in columns if name in schema.names]
+                    yield pq.read_table(file, columns=known, filters=filters, partitioning=None)
         except (OSError, pa.ArrowException) as error:
             raise FailedPrecondition(
                 f"the interaction log cannot be read: {type(error).__name__}", reason="LOG_UNREADABLE"

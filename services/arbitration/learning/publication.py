@@ -56,7 +56,7 @@ class Published:
     source: str
     target: str
     intent: str
-    score: float
+    worth: float
     wins: int = 0
     losses: int = 0
     held_wins: int = 0
@@ -125,7 +125,7 @@ class RewriteBook:
             kept = {i: p for i, p in by_id.items() if p.retired or p.source not in replaced or i in fresh}
             for new_id, each in fresh.items():
                 kept.setdefault(new_id, _published(new_id, each))
-            return tuple(sorted(kept.values(), key=lambda p: (p.retired, -p.score)))[:MAX_REWRITES]
+            return tuple(sorted(kept.values(), key=lambda p: (p.retired, -p.worth)))[:MAX_REWRITES]
 
         before = {published.id for published in await self.of(tenant, locale)}
         after = await self._update(tenant, locale, change)
@@ -209,7 +209,7 @@ def _published(new_id: str, found: Found) -> Published:
         found.source,
         found.target,
         found.intent,
-        found.score,
+        found.worth,
         stay_good=found.stay_good,
         stay_bad=found.stay_bad,
     )

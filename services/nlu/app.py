@@ -18,7 +18,10 @@ from services.nlu.engines.thin import ThinEngine
 from services.nlu.in_context import ExampleReader
 from services.nlu.interpreter import Interpreter
 from services.nlu.library import Shelf, SkillLibrary
+from services.nlu.locales.adding import Locales
 from services.nlu.manifests import MAX_BYTES, skill_of
+from services.nlu.one_vs_all.lessons import Lessons
+from services.nlu.one_vs_all.updating import SkillUpdates
 from services.nlu.servicer import LanguageUnderstandingServicer
 from services.nlu.settings import NluSettings
 from services.nlu.skills import Skill
@@ -39,19 +42,25 @@ BUNDLED = Path(__file__).with_name("models")
 CONVERSATION = Path(__file__).with_name("conversation.yaml")
 
 _FEATURES = (
+    "AddLocale",
     "Interpret",
     "StreamingInterpret",
     "UpdateSkill",
     "catalogues",
     "dialogue_acts",
+    "examples",
+    "modes",
     "n_best",
     "out_of_scope_threshold",
     "resolve_values",
 )
 _NOTES = (
     "Skills are read by the phrases of their manifests (UpdateSkill), in every locale that they have phrases for.",
-    "UpdateSkill trains nothing: it serves at once, and divergence is always 0.",
-    "AddLocale is not served. Examples of a request are not read.",
+    "UpdateSkill: phrases serve when it answers; the skill's own models are trained within seconds beside the others', "
+    "which stay as they are. Until then it answers RUNNING, and SERVING when it is repeated.",
+    "Divergence is the share of a skill's sentences that models of others claim which were not trained with them.",
+    "AddLocale makes a locale of a bilingual lexicon and the phrases of the skills there are; its mode is ZERO_SHOT.",
+    "Examples of a request are retrieved by a model's embedding; their mode is IN_CONTEXT.",
     "Yes and no are told by rule, the other dialogue acts follow from the intent.",
 )
 _STORE_LIMITS = StoreLimits(max_value_bytes=MAX_BYTES + 65_536)
@@ -74,10 +83,16 @@ async def build(runtime: Runtime) -> Application:
     store = await open_store(runtime, "nlu.sqlite3", _STORE_LIMITS)
     library = SkillLibrary(store, _read, own=[conversation()])
     await library.follow_once()
-    following = asyncio.create_task(library.follow())
-    interpreter = Interpreter(engine, Gazetteer.bundled(), library, labels, examples)
+    lessons = Lessons(store, library)
+    await lessons.take_over()
+    locales = Locales(store, library, engine.info.locales)
+    await locales.follow_once()
+    following = [asyncio.create_task(one) for one in (library.follow(), lessons.run(), locales.follow())]
+    interpreter = Interpreter(engine, Gazetteer.bundled(), library, labels, examples, locales)
     await asyncio.to_thread(_warm, interpreter.locales)
-    servicer = LanguageUnderstandingServicer(interpreter, runtime.pool, runtime.limits, settings.out_of_scope_threshold)
+    updates = SkillUpdates(library, lessons)
+    threshold = settings.out_of_scope_threshold
+    servicer = LanguageUnderstandingServicer(interpreter, updates, locales, runtime.pool, runtime.limits, threshold)
 
     async def describe() -> capability_pb2.DescribeResponse:
         return capability_pb2.DescribeResponse(
@@ -88,8 +103,10 @@ async def build(runtime: Runtime) -> Application:
         )
 
     async def close() -> None:
-        following.cancel()
-        await asyncio.wait([following])
+        for one in following:
+            one.cancel()
+        await asyncio.wait(following)
+        await locales.close()
         await store.close()
         await client.close()
 
@@ -132,7 +149,11 @@ def _phrases(shelf: Shelf) -> capability_pb2.ModelInfo:
 def _held(shelf: Shelf) -> tuple[str, ...]:
     skills = ", ".join(f"{one.skill_id} {one.version}" for one in shelf.skills.values()) or "none"
     phrases = sum(one.phrase_count for one in shelf.skills.values())
-    return (f"Skills read by phrases: {skills}; {len(shelf.intents)} intents, {phrases} phrases.",)
+    taught = ", ".join(f"{one.skill_id} {one.version}" for one in shelf.taught.values()) or "none"
+    return (
+        f"Skills read by phrases: {skills}; {len(shelf.intents)} intents, {phrases} phrases.",
+        f"Skills with models of their own: {taught}.",
+    )
 
 
 def _model(info: EngineInfo) -> capability_pb2.ModelInfo:
@@ -143,7 +164,7 @@ def _model(info: EngineInfo) -> capability_pb2.ModelInfo:
         locales=info.locales,
         backend=info.backend,
         engine=info.engine,
-        mode=provenance_pb2.MODEL_MODE_FINETUNED,
+        mode=provenance_pb2.MODEL_MODE_ZERO_SHOT if info.untrained else provenance_pb2.MODEL_MODE_FINETUNED,
         latency_class=provenance_pb2.LATENCY_CLASS_INTERACTIVE,
         description=info.description,
         size_bytes=info.size_bytes,

@@ -16,10 +16,12 @@ import logging
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from services.nlu.engines.phrases import PhraseBook
+from services.nlu.one_vs_all.book import OneVsAll
+from services.nlu.one_vs_all.models import SkillModels
 from services.nlu.skills import Intent, Skill, checked, shared_phrases
 from services.nlu.values.entities import Catalogue, EntityIndex
 from services.runtime.errors import AntiphonError, Conflict, FailedPrecondition, InvalidInput, QuotaExceeded
@@ -43,11 +45,12 @@ _LARGEST: Final = 16_000_000  # of a stored manifest once unpacked; the servicer
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What became of a manifest. `replayed`: it was here already."""
+    """What became of a manifest. `replayed`: it was here already, `repeated`: under this key."""
 
     skill: Skill
     warnings: tuple[str, ...]
     replayed: bool = False
+    repeated: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Shelf:
     Attributes:
         claims: label of a public taxonomy -> intents that claim it.
         catalogues: "skill.catalogue" -> its things.
+        taught: skill -> the models of its intents, where they are trained for the manifest that is here.
     """
 
     skills: Mapping[str, Skill] = field(default_factory=dict)
@@ -65,7 +69,9 @@ class Shelf:
     catalogues: Mapping[str, Catalogue] = field(default_factory=dict)
     locales: tuple[str, ...] = ()
     digest: str = ""
+    taught: Mapping[str, SkillModels] = field(default_factory=dict)
     _books: dict[str, asyncio.Task[PhraseBook]] = field(default_factory=dict)
+    _likenesses: dict[str, asyncio.Task[OneVsAll]] = field(default_factory=dict)
 
     async def book(self, locale: str) -> PhraseBook | None:
         """The phrases for a locale of `locales`; made once, off the event loop, when they are first asked for."""
@@ -74,6 +80,22 @@ class Shelf:
         if locale not in self._books:
             self._books[locale] = asyncio.create_task(asyncio.to_thread(self._made, locale))
         return await asyncio.shield(self._books[locale])
+
+    async def likeness(self, locale: str) -> OneVsAll | None:
+        """The models of all intents for a locale; None where there are none. Made like `book`."""
+        if not any(locale in models.by_locale for models in self.taught.values()):
+            return None
+        if locale not in self._likenesses:
+            made = asyncio.to_thread(OneVsAll.of, self.taught.values(), locale)
+            self._likenesses[locale] = asyncio.create_task(made)
+        return await asyncio.shield(self._likenesses[locale])
+
+    def with_models(self, models: Mapping[str, SkillModels]) -> Shelf:
+        """The same with further models; those for other manifests than are here are left out."""
+        fitting = {
+            name: one for name, one in models.items() if name in self.skills and self.skills[name].digest == one.digest
+        }
+        return replace(self, taught={**self.taught, **fitting}, _likenesses={})
 
     def _made(self, locale: str) -> PhraseBook:
         """The book, and the indexes of the catalogues that its slots take."""
@@ -85,6 +107,7 @@ class Shelf:
         """All of them, one after the other."""
         for locale in self.locales:
             await self.book(locale)
+            await self.likeness(locale)
 
 
 def shelf_of(skills: Iterable[Skill]) -> Shelf:
@@ -128,6 +151,15 @@ class SkillLibrary:
         """What to read by now. Take it once per utterance."""
         return self._shelf
 
+    @property
+    def own(self) -> frozenset[str]:
+        """Names of the skills of this capability itself."""
+        return frozenset(one.skill_id for one in self._own)
+
+    def adopt(self, models: Mapping[str, SkillModels]) -> None:
+        """Read by these models from now on."""
+        self._shelf = self._shelf.with_models(models)
+
     async def update(
         self, skill: Skill, wire: bytes, key: str, *, base_version: str = "", validate_only: bool = False
     ) -> Update:
@@ -160,8 +192,9 @@ class SkillLibrary:
             raise QuotaExceeded(f"The pool knows its limit of {MAX_SKILLS} skills.", reason="SKILLS_FULL")
         if validate_only:
             return Update(skill, warnings)
-        if not await self._write(skill, wire, key):
-            return Update(skill, warnings, replayed=True)
+        written, repeated = await self._write(skill, wire, key)
+        if not written:
+            return Update(skill, warnings, replayed=True, repeated=repeated)
         await self.follow_once()
         return Update(skill, warnings)
 
@@ -176,7 +209,7 @@ class SkillLibrary:
             for name, digest in digests.items():
                 if self._digests.get(name) != digest and (skill := await self._stored(name)) is not None:
                     skills[name] = skill
-            self._shelf = shelf_of((*self._own, *skills.values()))
+            self._shelf = shelf_of((*self._own, *skills.values())).with_models(self._shelf.taught)
             self._digests = digests
             self._seen = index.version
 
@@ -192,6 +225,8 @@ class SkillLibrary:
 
     def _check_base(self, skill: Skill, base_version: str) -> None:
         held = self._shelf.skills.get(skill.skill_id)
+        if held is not None and held.digest == skill.digest:
+            return  # a repeat
         if base_version and (held is None or held.version != base_version):
             raise FailedPrecondition(
                 f"The pool holds {held.version if held else 'no version'} of this skill, not the one to build on.",
@@ -199,15 +234,16 @@ class SkillLibrary:
                 field="base_version",
             )
 
-    async def _write(self, skill: Skill, wire: bytes, key: str) -> bool:
-        """Whether anything had to be written."""
+    async def _write(self, skill: Skill, wire: bytes, key: str) -> tuple[bool, bool]:
+        """Whether the manifest had to be written, and whether the key was known."""
         name = f"nlu.skill/{skill.skill_id}"
         stored = await self._store.get(_TENANT, name)
         keys = _keys(stored)
         if keys.get(key, skill.digest) != skill.digest:
             raise InvalidInput("The key was used for another manifest.", reason="KEY_REUSED", field="idempotency_key")
-        if skill.digest == self._digests.get(skill.skill_id):
-            return False
+        held, repeated = skill.digest == self._digests.get(skill.skill_id), key in keys
+        if held and repeated:
+            return False, True
         keys[key] = skill.digest
         head = json.dumps(dict(list(keys.items())[-_REMEMBERED_KEYS:])).encode()
         value = await asyncio.to_thread(zlib.compress, wire)
@@ -218,8 +254,9 @@ class SkillLibrary:
             ttl=_KEPT_S,
             expected=stored.version if stored else ABSENT,
         )
-        await self._index(skill)
-        return True
+        if not held:
+            await self._index(skill)
+        return not held, repeated
 
     async def _index(self, skill: Skill) -> None:
         for _ in range(_ATTEMPTS):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
@@ -27,12 +27,15 @@ from services.nlu.acts import DialogueAct, dialogue_acts
 from services.nlu.conversation_messages import conversation
 from services.nlu.engines.engine import EngineInfo
 from services.nlu.interpreter import Interpreter
+from services.nlu.locale_messages import examples_of, new_locale
+from services.nlu.locales.adding import Locales, State
 from services.nlu.manifests import OwnCatalogues, skill_of
-from services.nlu.provenance import VALUES, phrase_provenance, provenances
+from services.nlu.one_vs_all.updating import SkillUpdates
+from services.nlu.provenance import VALUES, provenances, trained_provenance
+from services.nlu.skill_messages import model_provenance, own_models, update_response, wanted_update
 from services.nlu.sources import PHRASES
 from services.nlu.understanding import (
     Alternative,
-    Example,
     Interpretation,
     Mode,
     Options,
@@ -44,7 +47,7 @@ from services.nlu.understanding import (
 from services.nlu.value_messages import to_message
 from services.runtime.admission import Limits
 from services.runtime.calls import Call
-from services.runtime.errors import AntiphonError, FailedPrecondition, InvalidInput, Unsupported
+from services.runtime.errors import AntiphonError, FailedPrecondition, Internal, InvalidInput
 from services.runtime.statuses import to_status
 
 _MAX_REQUEST_ID = 64
@@ -59,17 +62,29 @@ class LanguageUnderstandingServicer:
 
     Args:
         interpreter: the domain.
+        updates: takes manifests of skills.
+        locales: those that are added while the platform runs.
         pool: name of the pool, for provenance.
         limits: of the replica, told to clients when a session starts.
         threshold: probability from which on out of scope is said, where a request names none.
     """
 
-    def __init__(self, interpreter: Interpreter, pool: str, limits: Limits, threshold: float) -> None:
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        updates: SkillUpdates,
+        locales: Locales,
+        pool: str,
+        limits: Limits,
+        threshold: float,
+    ) -> None:
         self._interpreter = interpreter
+        self._locales = locales
         self._pool = pool
         self._limits = limits
         self._threshold = threshold
         self._own_catalogues = OwnCatalogues()
+        self._updates = updates
 
     async def Interpret(self, request: pb.InterpretRequest, call: Call) -> pb.InterpretResponse:
         return await self._interpret(request, call.remaining())
@@ -95,26 +110,27 @@ class LanguageUnderstandingServicer:
         raise InvalidInput("The stream closed without end_of_input: cancelled.", reason="END_MISSING")
 
     async def UpdateSkill(self, request: pb.UpdateSkillRequest, call: Call) -> pb.UpdateSkillResponse:
-        """Serving when it answers: phrases need no training, so nothing is ever running, and nothing diverges."""
+        """The phrases serve when it answers; the skill's own models follow within seconds, and a repeat tells."""
         call.require("admin")
-        update = await self._interpreter.library.update(
-            skill_of(request.manifest),
-            request.manifest.SerializeToString(deterministic=True),
-            request.idempotency_key,
-            base_version=request.base_version,
-            validate_only=request.validate_only,
-        )
-        state = pb.UPDATE_STATE_VALIDATED if request.validate_only else pb.UPDATE_STATE_SERVING
-        model = phrase_provenance(update.skill.digest, self._pool)
-        return pb.UpdateSkillResponse(state=state, model=model, warnings=update.warnings[:_MOST_WARNINGS])
+        taken = await self._updates.take(skill_of(request.manifest), wanted_update(request))
+        return update_response(taken, self._pool)
 
     async def AddLocale(self, request: pb.AddLocaleRequest, call: Call) -> pb.AddLocaleResponse:
-        raise Unsupported(
-            "AddLocale needs training from a bilingual lexicon, which this pool cannot; phrases of a locale come with "
-            "UpdateSkill. Describe lists what works.",
-            reason="METHOD_NOT_SERVED",
-            metadata={"method": "AddLocale"},
+        """Running when it first answers; a repeat with the same key tells how far it is."""
+        call.require("admin")
+        new = new_locale(request)
+        addition = await self._locales.add(new, request.idempotency_key, validate_only=request.validate_only)
+        made = pb.AddLocaleResponse(
+            state=pb.UpdateState.Value(f"UPDATE_STATE_{addition.state.value}"),
+            lexicon_coverage=addition.coverage,
+            warnings=addition.warnings[:_MOST_WARNINGS],
         )
+        reader = self._locales.reader(new.locale)
+        if addition.state is State.SERVING and reader is not None:
+            made.model.CopyFrom(trained_provenance(reader.info, self._pool, new.locale))
+        if addition.failure:
+            made.error.CopyFrom(to_status(Internal("The locale could not be learnt.", reason=addition.failure)))
+        return made
 
     async def _interpret(self, request: pb.InterpretRequest, deadline: float | None) -> pb.InterpretResponse:
         started = time.perf_counter()
@@ -129,6 +145,7 @@ class LanguageUnderstandingServicer:
             conversation(request.context),
         )
         models = self._models(understanding.language, options)
+        models |= self._own_models(understanding)
         made = _response(understanding, models, time.perf_counter() - started)
         if request.options.dialogue_acts:
             made.dialogue_acts.extend(_act(one) for one in dialogue_acts(understanding))
@@ -166,6 +183,16 @@ class LanguageUnderstandingServicer:
             idle_timeout=_duration(self._limits.idle_s),
             models=self._models(served, options).values(),
         )
+
+    def _own_models(self, understanding: Understanding) -> dict[str, provenance_pb2.ModelProvenance]:
+        """The models of single skills that took part: thousands are served."""
+        taught = self._interpreter.library.shelf.taught
+        names = {source for one in understanding.interpretations for source in one.sources}
+        return {
+            name: model_provenance(taught[skill], self._pool, understanding.language)
+            for name in sorted(names)
+            if (skill := own_models(name)) in taught
+        }
 
     def _models(self, language: str, options: Options) -> dict[str, provenance_pb2.ModelProvenance]:
         """What reads this language here under these options, by name, trained models first."""
@@ -250,12 +277,6 @@ def _modes(given: Iterable[int]) -> frozenset[Mode]:
     known = provenance_pb2.ModelMode.DESCRIPTOR.values_by_number
     names = {known[one].name.removeprefix("MODEL_MODE_") for one in given if one in known}
     return frozenset(mode for mode in Mode if mode.value in names)
-
-
-def examples_of(given: Iterable[pb.LabelledExample]) -> Iterator[Example]:
-    """Of a request; `in_context.checked` refuses what cannot be gone by."""
-    for one in given:
-        yield Example(one.text, one.intent, tuple((slot.name, slot.span.start, slot.span.end) for slot in one.slots))
 
 
 def _situation(context: context_pb2.TurnContext) -> Situation:

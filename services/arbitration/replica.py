@@ -21,6 +21,7 @@ from services.arbitration.alarms import AlarmBook
 from services.arbitration.circuits import Circuits
 from services.arbitration.desk import Desk
 from services.arbitration.devices.claims import Claims
+from services.arbitration.devices.policies import Policy
 from services.arbitration.explanations import Explanations
 from services.arbitration.judging import Judge
 from services.arbitration.learning.exploration import CloseExplorer
@@ -84,7 +85,7 @@ class FrontDoor:
     circuits: Circuits
     school: School
     models: ModelClient
-    claims: Claims = field(default_factory=Claims)
+    claims: Claims
     ready: bool = False
     _taught: bool = False
     _effects: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -134,6 +135,7 @@ class FrontDoor:
             circuits=circuits,
             school=school,
             models=models,
+            claims=Claims(store, Policy(settings.claim_policy), settings.claim_window),
         )
         chores = (
             door._learn_skills(),
@@ -190,6 +192,7 @@ class FrontDoor:
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._effects, return_exceptions=True)
+        await self.claims.close()
         await self.school.close()
         await self.channels.close()
         await self.models.close()

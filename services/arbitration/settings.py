@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from services.arbitration.devices.policies import WINDOW_SECONDS, Policy
 from services.arbitration.rankers.choice import RankerKind
 
 
@@ -26,6 +27,9 @@ class ArbitrationSettings:
             0.02. Only while there is a log to learn from.
         ranker: how candidates are scored where a request does not say: "linear", "lambda_mart", "bi_lstm" or
             "shortlist" (the shortlister's order as it is).
+        claim_policy: which of several devices that heard the wake word answers, where none of them says: "first",
+            "score" (waits for all) or "late_revoke" (the first, until a better one is there).
+        claim_window: seconds that "score" waits for other devices' claims, 0.02 to 1.
         learned_weights: the linear ranker has the weights of its bundle, which were learned from simulated households;
             False: those set by hand.
     """
@@ -43,6 +47,8 @@ class ArbitrationSettings:
     exploration: float = 0.015
     ranker: str = "linear"
     learned_weights: bool = False
+    claim_policy: str = Policy.SCORE.value
+    claim_window: float = WINDOW_SECONDS
 
     def __post_init__(self) -> None:
         for name in ("usual_silence", "open_silence", "short_silence"):
@@ -52,5 +58,9 @@ class ArbitrationSettings:
             raise ValueError(f"exploration must be from 0 to 0.02, not {self.exploration}")
         if self.ranker.upper() not in RankerKind.__members__:
             raise ValueError(f"ranker must be one of {', '.join(kind.lower() for kind in RankerKind)}")
+        if self.claim_policy not in set(Policy):
+            raise ValueError(f"claim_policy must be one of {', '.join(Policy)}")
+        if not 0.02 <= self.claim_window <= 1.0:
+            raise ValueError(f"claim_window must be from 0.02 to 1 s, not {self.claim_window}")
         if self.learning_days < 1:
             raise ValueError("learning_days must be 1 or more")

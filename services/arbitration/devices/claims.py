@@ -1,140 +1,264 @@
-"""Which device answers when several hear one person. `ArbitrationService.ClaimActivation` asks it.
+"""Which device answers when several hear one person; `ClaimActivation` asks it, `Converse` watches its grant.
 
-Devices of one account that heard the same wake word within `GROUP_SECONDS` form a group, and exactly one of them is
-granted. In a public trial the signal-to-noise ratio did not separate three devices while the window cost 364 ms, so the
-policy is the caller's choice, the window is short, and the answer says what another policy would have done.
+Devices of one account that heard the same wake word at the same time form a group, and exactly one of them is granted.
+The group lies in the session store and every step is a compare-and-set, so that replicas agree whichever of them a
+device has reached. Nothing is granted that was not written: while the store is away, nobody is. The winner holds its
+grant as a lease: for `LEASE_SECONDS` every repeat gets the same answer, and then the utterance is forgotten.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import time
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
-from services.runtime.errors import Overloaded
+from opentelemetry import metrics
 
-WINDOW_SECONDS: Final = 0.15
-GROUP_SECONDS: Final = 1.0
-MAX_GROUPS: Final = 10_000
-MAX_CLAIMS: Final = 64
+from services.arbitration.devices.groups import LEASE_SECONDS, Group, decoded, encoded, joined
+from services.arbitration.devices.policies import (
+    REVOKE_SECONDS,
+    WINDOW_SECONDS,
+    Claim,
+    Outcome,
+    Policy,
+    outcomes,
+)
+from services.runtime.errors import AntiphonError, Conflict, Overloaded, Unavailable
+from services.runtime.store import ABSENT, SessionStore
 
+log = logging.getLogger(__name__)
 
-class Policy(StrEnum):
-    """How the device is chosen."""
+STORE_SECONDS: Final = 1.0
+"""Longest wait for the store: a device that has heard nothing by then asks again, or stays silent."""
 
-    FIRST = "first"
-    SCORE = "score"
+_ATTEMPTS: Final = 40
+_BACK_OFF: Final = 0.002
+_LOOK_SECONDS: Final = 0.05  # between two looks whether a provisional grant stands
+_MOST_NOTES: Final = 1_000
 
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One device's claim.
-
-    Attributes:
-        score: how well it hears: voice level over ambient level in dB, and the wake word's probability in [0, 1].
-        arrived: monotonic seconds.
-    """
-
-    activation_id: str
-    device_id: str
-    room: str
-    wake_time: float
-    voice_db: float
-    ambient_db: float
-    wake_score: float
-    arrived: float
-
-    @property
-    def score(self) -> float:
-        return (self.voice_db - self.ambient_db) + 10.0 * self.wake_score
+_meter = metrics.get_meter("antiphon")
+_VERDICTS = _meter.create_counter("antiphon.activation.verdicts", "{claim}", "Claims, by policy and reason")
+_OTHERS = _meter.create_counter(
+    "antiphon.activation.counterfactuals", "{utterance}", "What another policy would have done, by policy and agreement"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a device is told. `waited` in seconds; `others` are all claims of the group, best first."""
+    """What a device is told.
+
+    Attributes:
+        reason: "FIRST" or "BEST_SCORE" if granted, else "OTHER_DEVICE", "TOO_LATE" or "REVOKED".
+        provisional: it may still be revoked.
+        waited: seconds.
+        others: all claims of the group, best first.
+        first: the earliest of them.
+        outcomes: what each policy would do with these claims.
+    """
 
     granted: bool
     winner: Claim
     reason: str
+    provisional: bool
     waited: float
     others: tuple[Claim, ...]
     first: Claim
-    best: Claim
+    outcomes: tuple[Outcome, ...]
 
 
-@dataclass
-class _Group:
-    wake_time: float
-    opened: float
-    claims: list[Claim] = field(default_factory=list)
-    winner: Claim | None = None
-    decided: asyncio.Event = field(default_factory=asyncio.Event)
+@dataclass(frozen=True, slots=True)
+class Account:
+    """On whose behalf devices claim: `user` is that of the credentials."""
+
+    tenant: str
+    user: str = ""
+
+    def key(self, phrase: str) -> str:
+        told = blake2b(f"{self.user}\0{phrase.casefold()}".encode(), digest_size=16)
+        return f"activation/{told.hexdigest()}"
 
 
 class Claims:
-    """Groups of claims, by tenant. Used on one event loop."""
+    """One per replica.
 
-    def __init__(self, window: float = WINDOW_SECONDS) -> None:
+    Args:
+        store: shared by the replicas that are to agree.
+        policy: where a claim names none.
+        window: seconds that SCORE waits for others.
+        now: seconds since 1970; the clocks of replicas may differ by a part of the window.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        policy: Policy = Policy.SCORE,
+        window: float = WINDOW_SECONDS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._policy = policy
         self._window = window
-        self._groups: dict[tuple[str, str], list[_Group]] = {}
+        self._now = now
+        self._notes: set[asyncio.Task[None]] = set()
 
-    async def claim(self, tenant: str, phrase: str, claim: Claim, policy: Policy) -> Verdict:
+    async def claim(self, account: Account, phrase: str, claim: Claim, wanted: Policy | None = None) -> Verdict:
         """Grants or refuses one device; the first claim's policy decides for its group.
 
-        Repeating a claim of the same activation gives the same answer.
+        Repeating a claim of the same activation gives the same answer. If it is provisional the repeat waits until it
+        stands, or was revoked.
 
         Raises:
-            Overloaded: too many groups are open.
+            Unavailable: `CLAIMS_AWAY`, the store does not answer: nothing is granted.
+            Overloaded: too many devices claim at once.
         """
         began = time.monotonic()
-        group = self._group(tenant, phrase, claim)
-        mine = next((c for c in group.claims if c.activation_id == claim.activation_id), None)
-        late = group.winner is not None
-        if mine is None and len(group.claims) < MAX_CLAIMS:
-            group.claims.append(claim)
-        if group.winner is None and policy is Policy.FIRST:
-            self._decide(group, group.claims[0])
-        elif group.winner is None:
-            await self._wait(group)
-        winner = group.winner or claim
-        granted = winner.activation_id == claim.activation_id
-        reason = "GRANTED" if granted else ("LATE_CLAIM" if late and mine is None else "OTHER_DEVICE")
-        ranked = tuple(sorted(group.claims, key=lambda c: -c.score))
-        return Verdict(granted, winner, reason, time.monotonic() - began, ranked, group.claims[0], ranked[0])
+        key, policy = account.key(phrase), wanted or self._policy
+        window = self._window if policy is Policy.SCORE else policy.seconds
+        known: list[bool] = []
 
-    async def _wait(self, group: _Group) -> None:
-        """Until the window that the first claim opened closes; whoever is first back decides."""
-        left = group.opened + self._window - time.monotonic()
+        def join(groups: tuple[Group, ...]) -> tuple[Group, ...]:
+            known[:] = [any(group.heard_by(claim) for group in groups)]
+            return joined(groups, claim, policy, window)
+
+        groups = await self._update(account.tenant, key, join)
+        group, mine = next((one, heard) for one in groups if (heard := one.heard_by(claim)))
+        if group.group_id == claim.name and not known[0]:
+            self._note(account.tenant, key, group)
+        if not group.winner or (known[0] and group.provisional(self._now())):
+            group = await self._settled(account.tenant, key, group)
+        verdict = self._verdict(group, mine, time.monotonic() - began)
+        _VERDICTS.add(1, {"policy": group.policy.value, "reason": verdict.reason})
+        return verdict
+
+    async def lost(self, account: Account, phrase: str, activation_id: str, device_id: str) -> bool:
+        """Whether an activation's grant went to another device: at once if that is settled, else when it is.
+
+        False for an activation that this device has not claimed, or whose lease is over. Raises as `claim` does.
+        """
+        key = account.key(phrase)
+        deadline = time.monotonic() + REVOKE_SECONDS + STORE_SECONDS
+        while True:
+            name = f"{device_id}\n{activation_id}"
+            groups = await self._read(account.tenant, key)
+            group = next((one for one in groups if one.of(name)), None)
+            if group is None or (group.winner == name and not group.provisional(self._now())):
+                return False
+            if group.winner and group.winner != name:
+                return True
+            if time.monotonic() > deadline:  # whoever was to decide is gone
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def close(self) -> None:
+        """Lets go of what it would still note."""
+        for task in self._notes:
+            task.cancel()
+        await asyncio.gather(*self._notes, return_exceptions=True)
+
+    async def _settled(self, tenant: str, key: str, group: Group) -> Group:
+        """After the window: decided by whoever is first back."""
+        # No longer than a window: this replica's clock may be behind that of the one that opened the group.
+        await asyncio.sleep(min(max(0.0, group.closes - self._now()), max(self._window, REVOKE_SECONDS)))
+
+        def decide(groups: tuple[Group, ...]) -> tuple[Group, ...]:
+            return tuple(one.decided() if one.group_id == group.group_id else one for one in groups)
+
+        groups = await self._update(tenant, key, decide)
+        settled = next((one for one in groups if one.group_id == group.group_id), None)
+        if settled is None:  # the store has lost it: who else was granted is not known
+            raise _away()
+        return settled
+
+    async def _update(
+        self, tenant: str, key: str, change: Callable[[tuple[Group, ...]], tuple[Group, ...]]
+    ) -> tuple[Group, ...]:
+        """The groups as written; again after each lost compare-and-set, which another claim has won."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with asyncio.timeout(STORE_SECONDS):
+                    stored = await self._store.get(tenant, key)
+                    groups = decoded(stored.value) if stored else ()
+                    changed = change(groups)
+                    if changed != groups:
+                        version = stored.version if stored else ABSENT
+                        await self._store.put(tenant, key, encoded(changed), ttl=LEASE_SECONDS, expected=version)
+                    return changed
+            except Conflict:
+                await asyncio.sleep(random.uniform(0, _BACK_OFF * (attempt + 1)))
+            except TimeoutError:
+                raise _away() from None
+        raise Overloaded("too many devices claim this wake word at once", retry_after=0.2)
+
+    async def _read(self, tenant: str, key: str) -> tuple[Group, ...]:
         try:
-            async with asyncio.timeout(max(0.0, left)):
-                await group.decided.wait()
+            async with asyncio.timeout(STORE_SECONDS):
+                stored = await self._store.get(tenant, key)
         except TimeoutError:
-            if group.winner is None:
-                self._decide(group, max(group.claims, key=lambda c: c.score))
+            raise _away() from None
+        return decoded(stored.value) if stored else ()
 
-    def _decide(self, group: _Group, winner: Claim) -> None:
-        group.winner = winner
-        group.decided.set()
+    def _verdict(self, group: Group, mine: Claim, waited: float) -> Verdict:
+        winner = group.of(group.winner)
+        assert winner is not None
+        granted = winner == mine
+        ranked = tuple(sorted(group.claims, key=lambda claim: -claim.score))
+        return Verdict(
+            granted=granted,
+            winner=winner,
+            reason=_reason(group, mine, granted=granted),
+            provisional=granted and group.provisional(self._now()),
+            waited=waited,
+            others=ranked,
+            first=group.claims[0],
+            outcomes=outcomes(group.claims, mine, self._window),
+        )
 
-    def _group(self, tenant: str, phrase: str, claim: Claim) -> _Group:
-        now = time.monotonic()
-        key = (tenant, phrase.casefold())
-        groups = [g for g in self._groups.get(key, ()) if now - g.opened < GROUP_SECONDS * 2]
-        for group in groups:
-            if abs(group.wake_time - claim.wake_time) < GROUP_SECONDS:
-                self._groups[key] = groups
-                return group
-        if len(self._groups) >= MAX_GROUPS:
-            self._sweep(now)
-        if len(self._groups) >= MAX_GROUPS:
-            raise Overloaded("too many activations at once", retry_after=0.2)
-        group = _Group(claim.wake_time, now)
-        self._groups[key] = [*groups, group]
-        return group
+    def _note(self, tenant: str, key: str, group: Group) -> None:
+        """Whoever has opened a group tells, when all claims are in, what the other policies would have done."""
+        if len(self._notes) >= _MOST_NOTES:
+            return
+        task = asyncio.create_task(self._tell(tenant, key, group))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
 
-    def _sweep(self, now: float) -> None:
-        old = [key for key, groups in self._groups.items() if all(now - g.opened >= GROUP_SECONDS * 2 for g in groups)]
-        for key in old:
-            del self._groups[key]
+    async def _tell(self, tenant: str, key: str, group: Group) -> None:
+        await asyncio.sleep(Policy.LATE_REVOKE.seconds)
+        try:
+            groups = await self._read(tenant, key)
+        except AntiphonError as error:
+            log.debug("claims were not noted: %s", error.reason)
+            return
+        done = next((one.decided() for one in groups if one.group_id == group.group_id), None)
+        if done is None:
+            return
+        other = outcomes(done.claims, done.claims[0], self._window)
+        told = {one.policy: one.winner.name == done.winner for one in other}
+        for policy, agrees in told.items():
+            _OTHERS.add(1, {"policy": done.policy.value, "other": policy.value, "agrees": agrees})
+        log.info(
+            "activation: %s chose claim %d of %d, revoked %d; the same by %s",
+            done.policy.value,
+            1 + [claim.name for claim in done.claims].index(done.winner),
+            len(done.claims),
+            len(done.revoked),
+            ", ".join(policy.value for policy, agrees in told.items() if agrees) or "no policy",
+        )
+
+
+def _reason(group: Group, mine: Claim, *, granted: bool) -> str:
+    if granted:
+        at_once = group.policy is not Policy.SCORE and mine == group.claims[0]
+        return "FIRST" if at_once else "BEST_SCORE"
+    if mine.name in group.revoked:
+        return "REVOKED"
+    late = group.policy is not Policy.FIRST and mine.arrived > group.closes
+    return "TOO_LATE" if late else "OTHER_DEVICE"
+
+
+def _away() -> Unavailable:
+    return Unavailable("the claims cannot be compared now", reason="CLAIMS_AWAY", retry_after=0.2)

@@ -7,10 +7,11 @@ import time
 
 from antiphon.arbitration.v1 import arbitration_pb2
 from antiphon.types.v1 import understanding_pb2
+from services.arbitration.adapters.claims import claim_of, policy_of, response_of
 from services.arbitration.adapters.decisions import to_decision
-from services.arbitration.adapters.values import from_interpretation, set_seconds, without_prefix
+from services.arbitration.adapters.values import from_interpretation, without_prefix
 from services.arbitration.contexts import Profile, TurnContext
-from services.arbitration.devices.claims import Claim, Claims, Policy
+from services.arbitration.devices.claims import Account, Claims
 from services.arbitration.explanations import Explanations
 from services.arbitration.hypotheses import Alternative, Candidate, Fulfilment, Understanding
 from services.arbitration.judging import Evidence, Judge
@@ -19,14 +20,9 @@ from services.arbitration.ledger import LatencyLedger
 from services.arbitration.rankers.choice import RankerKind
 from services.arbitration.stages.fulfil import Fulfilments, answered
 from services.runtime.calls import Call
-from services.runtime.errors import InvalidInput, Unsupported
+from services.runtime.errors import InvalidInput
 
 MAX_INTERPRETATIONS = 100
-_POLICIES = {
-    arbitration_pb2.CLAIM_POLICY_UNSPECIFIED: Policy.SCORE,
-    arbitration_pb2.CLAIM_POLICY_SCORE: Policy.SCORE,
-    arbitration_pb2.CLAIM_POLICY_FIRST: Policy.FIRST,
-}
 _RANKERS: dict[int, RankerKind | None] = {
     arbitration_pb2.RANKER_KIND_UNSPECIFIED: None,
     arbitration_pb2.RANKER_KIND_LINEAR: RankerKind.LINEAR,
@@ -57,36 +53,9 @@ class ArbitrationServicer:
     async def ClaimActivation(  # noqa: N802 - named by the contract
         self, request: arbitration_pb2.ClaimActivationRequest, call: Call
     ) -> arbitration_pb2.ClaimActivationResponse:
-        """Grants exactly one of the devices that heard the same wake word."""
-        if not request.activation_id:
-            raise InvalidInput("activation_id is required", field="activation_id")
-        if not request.context.device.device_id:
-            raise InvalidInput("the claiming device is required", field="context.device.device_id")
-        if request.policy not in _POLICIES:
-            raise Unsupported("late revocation has no place in this version; use FIRST or SCORE", field="policy")
-        claim = Claim(
-            activation_id=request.activation_id,
-            device_id=request.context.device.device_id,
-            room=request.context.room,
-            wake_time=request.wake_time.ToNanoseconds() / 1e9,
-            voice_db=request.voice_level_dbfs,
-            ambient_db=request.ambient_level_dbfs,
-            wake_score=request.wake_score,
-            arrived=time.monotonic(),
-        )
-        verdict = await self._claims.claim(call.principal.tenant, request.phrase, claim, _POLICIES[request.policy])
-        response = arbitration_pb2.ClaimActivationResponse(
-            granted=verdict.granted, winner_device_id=verdict.winner.device_id, reason=verdict.reason
-        )
-        set_seconds(response.waited, verdict.waited)
-        for other in verdict.others:
-            told = response.claims.add(device_id=other.device_id, room=other.room, score=other.score)
-            set_seconds(told.delay, max(0.0, other.arrived - verdict.first.arrived))
-        response.counterfactuals.add(
-            policy=arbitration_pb2.CLAIM_POLICY_FIRST, winner_device_id=verdict.first.device_id
-        )
-        response.counterfactuals.add(policy=arbitration_pb2.CLAIM_POLICY_SCORE, winner_device_id=verdict.best.device_id)
-        return response
+        """Grants exactly one of the devices that heard the same wake word. A store that is away grants none."""
+        account = Account(call.principal.tenant, call.principal.user)
+        return response_of(await self._claims.claim(account, request.phrase, claim_of(request), policy_of(request)))
 
     async def Rank(  # noqa: N802 - named by the contract
         self, request: arbitration_pb2.RankRequest, call: Call

@@ -157,7 +157,7 @@ def _block(place: Place, locale: str, comments: Mapping[str, str], words: Sequen
     if any(start == end for (start, end), word in zip(_laid_out(text, surfaces), surfaces, strict=True) if word):
         text = place.text(" ".join(surfaces), "the words")  # they were corrected, the text was not
     spans = _laid_out(text, surfaces)
-    intent = place.label(comments.get("intent"), "intent")
+    intent = _named(place.label(comments.get("intent"), "intent"))
     return Sample(locale, text, (intent,), tuple(_tagged(place, [tag for _, tag in words], spans)))
 
 
@@ -171,8 +171,13 @@ def _tagged(place: Place, tags: Sequence[str], spans: Sequence[tuple[int, int]])
         if prefix == "I" and own == name:
             continue
         if name and spans[first][0] < spans[at - 1][1]:
-            yield Span(place.label(name, "slot"), spans[first][0], spans[at - 1][1])
+            yield Span(_named(place.label(name, "slot")), spans[first][0], spans[at - 1][1])
         name, first = own, at
+
+
+def _named(label: str) -> str:
+    """xSID's label as a manifest may claim it: "alarm/set_alarm" to "alarm_set_alarm", "AddToPlaylist" likewise."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", "_", label).replace("/", "_").replace("-", "_").lower()
 
 
 def _laid_out(text: str, words: Sequence[str]) -> list[tuple[int, int]]:

@@ -135,3 +135,18 @@ def test_xsid_is_read_block_by_block(tmp_path: Path) -> None:
     assert f"{path}:5: a word has 4 columns, not 3" in refused(path, "xsid")
     path.write_text(XSID.replace("# intent = reminder/show_reminders\n", ""), encoding="utf-8")
     assert "intent is no name" in refused(path, "xsid")
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("alarm/set_alarm", "alarm_set_alarm"),
+        ("AddToPlaylist", "add_to_playlist"),
+        ("SearchScreeningEvent", "search_screening_event"),
+    ],
+)
+def test_labels_of_xsid_are_named_as_manifests_may_claim_them(tmp_path: Path, label: str, name: str) -> None:
+    path = tmp_path / "nl.test.conll"
+    path.write_text(XSID.replace("reminder/show_reminders", label), encoding="utf-8")
+    (one,) = FORMATS["xsid"].samples(path, "test")
+    assert one.intents == (name,)

@@ -29,6 +29,7 @@ from services.arbitration.ledger import LatencyLedger, Mark, Step
 from services.arbitration.ports import UnderstandingPort
 from services.arbitration.rankers.choice import RankerKind, Rankers
 from services.arbitration.registry_of_skills import SkillRegistry
+from services.arbitration.stages.choose import chosen
 from services.arbitration.stages.decide import Decider
 from services.arbitration.stages.explore import Explorer
 from services.arbitration.stages.fulfil import Fulfilments
@@ -108,9 +109,12 @@ class Judge:
         """Ask understanding and skills. Never fails: a service that is gone leaves less evidence.
 
         Args:
-            known: what the words mean, where nobody has to be asked: an offered answer was picked.
+            known: what the words mean, where nobody has to be asked: an offered answer was picked. Words that pick
+                one are known as well.
         """
         stages = Stages(self.budgets, ledger, speculative)
+        if known is None and alternatives:
+            known = chosen(alternatives[0].text, context, self.registry)
         heard, reading = Reworded(alternatives), Reading(known or Understanding())
         if known is None:
             heard = self._reword(alternatives, context, stages)

@@ -14,6 +14,8 @@ NAMES = (
     "recognition",
     "transducer",
     "understanding",
+    "one_vs_all",
+    "shortlister",
     "synthesis",
     "turns",
     "barge_in",
@@ -24,9 +26,12 @@ NAMES = (
     "onset",
     "batching",
     "homes",
+    "rewrites",
+    "off_policy",
     "fulfilment",
     "hedging",
     "skills",
+    "rankers",
 )
 
 

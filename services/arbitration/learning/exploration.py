@@ -18,19 +18,21 @@ MOST: Final = 0.02
 """Largest share of turns that may be spent on learning."""
 
 
+CLOSE: Final = 0.1
+"""Least share of the best one's probability. Two that are closer than `stages.decide.Rules.close` become a question and
+are not explored, so this lies below it."""
+
+
 @dataclass(frozen=True, slots=True)
 class CloseExplorer:
     """Puts another close candidate first in a small share of turns.
 
     Attributes:
         rate: share of the turns with close candidates that are explored, 0 to 0.02.
-        close: least share of the best one's probability. Two that are closer than `stages.decide.Rules.close` become a
-            question and are not explored, so this lies below it.
         most: candidates that take part, the best included; each further one makes the others rarer.
     """
 
     rate: float = 0.015
-    close: float = 0.1
     most: int = 3
 
     def __post_init__(self) -> None:
@@ -65,7 +67,7 @@ class CloseExplorer:
             if candidate is best
             or (
                 _harmless(candidate)
-                and candidate.probability >= self.close * best.probability
+                and candidate.probability >= CLOSE * best.probability
                 and not candidate.hypothesis.serves_same(best.hypothesis)
             )
         ][: self.most]

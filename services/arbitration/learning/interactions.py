@@ -23,7 +23,12 @@ MAX_OPTIONS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A candidate as it was ranked. `probability` and `features` in [0, 1]; `harmless`: of low risk, no side effect."""
+    """A candidate as it was ranked.
+
+    Attributes:
+        probability: calibrated, in [0, 1]; so are the features and `listed`, the shortlist's score.
+        harmless: of low risk, without side effects, complete: it may be explored.
+    """
 
     skill_id: str
     intent: str
@@ -32,6 +37,7 @@ class Option:
     features: Mapping[str, float]
     risk: str = "low"
     harmless: bool = True
+    listed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,8 @@ def _option(candidate: Candidate) -> Option:
         candidate.probability,
         features,
         str(candidate.risk),
-        candidate.risk == "low" and not candidate.side_effects,
+        candidate.risk == "low" and not candidate.side_effects and not candidate.missing_slots,
+        candidate.shortlist_score,
     )
 
 

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from services.arbitration.learning.interactions import Interaction
-from services.arbitration.learning.rewards import WINDOW_S, Verdict
+from services.arbitration.learning.rewards import WINDOW_S
 
 SUCCESS: Final = "+"
 FAILURE: Final = "-"
@@ -271,7 +271,7 @@ def _walks_of(person: str, turns: Sequence[Interaction]) -> Iterator[Walk]:
         spoilt = spoilt or bool(turn.rewrite_id)
         if turn.outcome == "asked":
             continue
-        if turn.verdict == Verdict.COMPLETED or turn.reward == 1.0:
+        if turn.reward == 1.0:
             if states and not spoilt:
                 yield Walk(person, tuple(states), good=True)
             states, spoilt = [], False

@@ -9,7 +9,7 @@ bootstrap over people, since the turns of one are alike.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.arbitration.hypotheses import Candidate, Features, Hypothesis, Interpretation, Risk
+from services.arbitration.learning.exploration import CLOSE
 from services.arbitration.learning.interactions import Interaction, Option
 
 Floats = NDArray[np.float64]
@@ -32,6 +33,9 @@ MAX_PEOPLE: Final = 20_000
 """More are put together in so many groups, which are as good to draw from and keep memory bounded (40 MB)."""
 
 SEED: Final = 7
+
+OTHERS: Final = "others"
+"""Domains that are too small to be judged alone."""
 
 FEATURES: Final = tuple(sorted(f.name for f in fields(Features)))
 
@@ -52,13 +56,16 @@ class Gate:
     Attributes:
         tolerance: how much lower than the serving ranker's value the lower bound may lie: bounds are never exactly 0.
         changed: largest share of decisions that may change, in each domain.
-        turns: least number of turns with a known end; `domain_turns` of a domain that is judged by itself.
+        turns: least number of turns with a known end; `domain_turns` of a domain that is judged by itself: the smaller
+            ones are judged together.
+        unsupported: largest share of turns whose choice was never open to exploration: there the estimate is a guess.
     """
 
     tolerance: float = 0.005
     changed: float = 0.05
     turns: int = 1_000
-    domain_turns: int = 50
+    domain_turns: int = 200
+    unsupported: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +161,8 @@ def evaluate(evidence: Evidence, gate: Gate | None = None, seed: int = SEED) -> 
     snips = _ratio(weight * evidence.reward, weight, draws)
     estimates = [_mean(values, draws) for values in (serving, robust, robust - serving)]
     changed = _changed(evidence, gate)
-    blocked = tuple(_reasons(n, estimates[2], changed, gate))
+    unsupported = float(1.0 - evidence.supported.mean())
+    blocked = tuple(_reasons(n, estimates[2], changed, unsupported, gate))
     return Report(
         n,
         float(evidence.reward.mean()),
@@ -164,7 +172,7 @@ def evaluate(evidence: Evidence, gate: Gate | None = None, seed: int = SEED) -> 
         estimates[2],
         changed,
         float(evidence.changed.mean()),
-        float(1.0 - evidence.supported.mean()),
+        unsupported,
         blocked,
     )
 
@@ -177,6 +185,7 @@ def candidates_of(row: Interaction) -> tuple[Candidate, ...]:
             Hypothesis(option.skill_id, Interpretation(option.intent, option.features.get("intent_confidence", 0.0))),
             risk=Risk(option.risk),
             side_effects=not option.harmless,
+            shortlist_score=option.listed,
             features=Features(**{name: value for name, value in option.features.items() if name in known}),
             score=option.score,
             probability=option.probability,
@@ -194,8 +203,10 @@ def first_of(options: Sequence[Candidate], ranked: Sequence[Candidate]) -> int:
 
 
 def _supported(row: Interaction, other: int) -> bool:
-    """Whether `other` could have been executed: it was, or the turn was open to exploration."""
-    return other == row.chosen or (row.propensity < 1.0 and row.options[other].harmless)
+    """Whether `other` could have been executed: it is the first choice, or near it in a turn open to exploration."""
+    option, best = row.options[other], row.options[0]
+    explorable = row.propensity < 1.0 and option.harmless and option.probability >= CLOSE * best.probability
+    return other in (0, row.chosen) or explorable
 
 
 def _matrix(options: Sequence[Option]) -> Floats:
@@ -247,17 +258,20 @@ def _mean(values: Floats, draws: Callable[[Floats], Floats]) -> Estimate:
 
 
 def _changed(evidence: Evidence, gate: Gate) -> dict[str, float]:
+    sizes = Counter(evidence.domains)
     by_domain: dict[str, list[bool]] = defaultdict(list)
     for domain, changed in zip(evidence.domains, evidence.changed, strict=True):
-        by_domain[domain].append(bool(changed))
-    return {name: sum(of) / len(of) for name, of in sorted(by_domain.items()) if len(of) >= gate.domain_turns}
+        by_domain[domain if sizes[domain] >= gate.domain_turns else OTHERS].append(bool(changed))
+    return {name: sum(of) / len(of) for name, of in sorted(by_domain.items())}
 
 
-def _reasons(n: int, gain: Estimate, changed: Mapping[str, float], gate: Gate) -> Iterable[str]:
+def _reasons(n: int, gain: Estimate, changed: Mapping[str, float], unsupported: float, gate: Gate) -> Iterable[str]:
     if n < gate.turns:
         yield f"{n} turns are too few; {gate.turns} are needed"
     if gain.lower < -gate.tolerance:
         yield f"it may lose {-gain.lower:.1%} of the turns; at most {gate.tolerance:.1%} may be lost"
+    if unsupported > gate.unsupported:
+        yield f"nothing like {unsupported:.1%} of its choices was ever tried; at most {gate.unsupported:.0%} may be new"
     for domain, share in changed.items():
         if share > gate.changed:
             yield f"it changes {share:.1%} of the decisions in '{domain}'; at most {gate.changed:.0%} may change"

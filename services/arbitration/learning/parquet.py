@@ -33,6 +33,7 @@ _OPTION: Final = pa.struct(
         ("features", pa.map_(pa.string(), pa.float64())),
         ("risk", pa.string()),
         ("harmless", pa.bool_()),
+        ("listed", pa.float64()),
     ]
 )
 _SPECIAL: Final = {

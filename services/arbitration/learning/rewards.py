@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
@@ -19,6 +20,9 @@ WINDOW_S: Final = 30.0
 
 SIMILAR: Final = 0.45
 """Least similarity of two wordings of one wish. Set by hand."""
+
+MISHEARD: Final = 0.6
+"""Least share of common letters of two values of which one may be the other, misheard: "roam", "rome". Set by hand."""
 
 MAX_LETTERS: Final = 300
 """Longer texts are no orders to an assistant; comparing them is not worth the time."""
@@ -78,7 +82,7 @@ def rephrases(earlier: Said, later: Said) -> bool:
     if earlier.words == later.words:
         return not earlier.changed
     if earlier.intent and earlier.intent == later.intent and earlier.slots != later.slots:
-        return bool(earlier.slots and later.slots) and similarity(earlier.slots, later.slots) >= SIMILAR
+        return SequenceMatcher(None, earlier.slots, later.slots, autojunk=False).ratio() >= MISHEARD
     return similarity(earlier.words, later.words) >= SIMILAR
 
 

@@ -1,6 +1,8 @@
-"""A session store that goes away: before a write, or after one whose answer is lost."""
+"""Session stores that go away, before a write or after one whose answer is lost, and that let one write wait."""
 
 from __future__ import annotations
+
+import asyncio
 
 from services.runtime.errors import Unavailable
 from services.runtime.store import MemorySessionStore, Versioned
@@ -29,6 +31,28 @@ class AbsentStore(MemorySessionStore):
         if self.away == "after":
             raise _gone()
         return written
+
+
+class SlowStore(MemorySessionStore):
+    """In memory; the next write after `held` was cleared waits until it is set again, the others go on.
+
+    Attributes:
+        waiting: set when a write waits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = asyncio.Event()
+        self.held.set()
+        self.waiting = asyncio.Event()
+
+    async def put(
+        self, tenant: str, key: str, value: bytes, *, ttl: float, expected: int | None = None, turn: str = ""
+    ) -> Versioned:
+        if not self.held.is_set() and not self.waiting.is_set():
+            self.waiting.set()
+            await self.held.wait()
+        return await super().put(tenant, key, value, ttl=ttl, expected=expected, turn=turn)
 
 
 def _gone() -> Unavailable:

@@ -129,7 +129,7 @@ class Claims:
         group, mine = next((one, heard) for one in groups if (heard := one.heard_by(claim)))
         if group.group_id == claim.name and not known[0]:
             self._note(account.tenant, key, group)
-        if not group.winner or (known[0] and group.provisional(self._now())):
+        if not group.winner or (known[0] and not group.settled):
             group = await self._settled(account.tenant, key, group)
         verdict = self._verdict(group, mine, time.monotonic() - began)
         _VERDICTS.add(1, {"policy": group.policy.value, "reason": verdict.reason})
@@ -141,18 +141,18 @@ class Claims:
         False for an activation that this device has not claimed, or whose lease is over. Raises as `claim` does.
         """
         key = account.key(phrase)
-        deadline = time.monotonic() + REVOKE_SECONDS + STORE_SECONDS
+        name = f"{device_id}\n{activation_id}"
         while True:
-            name = f"{device_id}\n{activation_id}"
             groups = await self._read(account.tenant, key)
             group = next((one for one in groups if one.of(name)), None)
-            if group is None or (group.winner == name and not group.provisional(self._now())):
+            if group is None or group.winner not in {"", name}:
+                return group is not None
+            if group.settled:
                 return False
-            if group.winner and group.winner != name:
-                return True
-            if time.monotonic() > deadline:  # whoever was to decide is gone
-                return False
-            await asyncio.sleep(_LOOK_SECONDS)
+            if self._now() < group.closes:
+                await asyncio.sleep(_LOOK_SECONDS)
+            else:
+                await self._settled(account.tenant, key, group)
 
     async def close(self) -> None:
         """Lets go of what it would still note."""
@@ -211,7 +211,7 @@ class Claims:
             granted=granted,
             winner=winner,
             reason=_reason(group, mine, granted=granted),
-            provisional=granted and group.provisional(self._now()),
+            provisional=granted and not group.settled,
             waited=waited,
             others=ranked,
             first=group.claims[0],

@@ -1,6 +1,7 @@
 """The claims of one utterance, and which utterance a claim belongs to: plain values that `claims.py` keeps.
 
-A group is decided once. Its winner may change only while a grant of LATE_REVOKE is provisional.
+A group is settled once, and that is written like everything else: a better claim that was long on its way to the store
+finds a settled group there, and cannot take what was granted for good.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Group:
         claims: in the order of their arrival.
         winner: name of the claim that answers; empty while it is open.
         revoked: names of claims that were granted and lost it again.
+        settled: the winner stays.
     """
 
     group_id: str
@@ -47,12 +49,10 @@ class Group:
     claims: tuple[Claim, ...]
     winner: str = ""
     revoked: tuple[str, ...] = ()
+    settled: bool = False
 
     def of(self, name: str) -> Claim | None:
         return next((claim for claim in self.claims if claim.name == name), None)
-
-    def provisional(self, now: float) -> bool:
-        return self.policy is Policy.LATE_REVOKE and now < self.closes
 
     def heard_by(self, claim: Claim) -> Claim | None:
         """The claim of the same device for the same word, whatever activation it names."""
@@ -80,24 +80,24 @@ class Group:
         """With one more claim; a better one in time takes a provisional grant."""
         grown = replace(self, claims=(*self.claims, claim))
         holder = self.of(self.winner)
-        if holder is None or claim.arrived > self.closes or self.policy is not Policy.LATE_REVOKE:
+        if holder is None or self.settled or claim.arrived > self.closes:
             return grown
         if claim.score <= holder.score + MARGIN_DB:
             return grown
         return replace(grown, winner=claim.name, revoked=(*self.revoked, self.winner))
 
     def decided(self) -> Group:
-        """With a winner."""
+        """With a winner that stays."""
         if self.winner:
-            return self
+            return replace(self, settled=True)
         window = self.closes - self.claims[0].arrived
-        return replace(self, winner=chosen(self.policy, self.claims, window).name)
+        return replace(self, winner=chosen(self.policy, self.claims, window).name, settled=True)
 
 
 def opened(claim: Claim, policy: Policy, window: float) -> Group:
     """A new group; where nobody waits its first claim is granted at once. `window`: seconds that claims count."""
     at_once = "" if policy is Policy.SCORE else claim.name
-    return Group(claim.name, policy, claim.arrived + window, (claim,), at_once)
+    return Group(claim.name, policy, claim.arrived + window, (claim,), at_once, settled=policy is Policy.FIRST)
 
 
 def joined(groups: Sequence[Group], claim: Claim, policy: Policy, window: float) -> tuple[Group, ...]:
@@ -122,7 +122,7 @@ def _room_for_one(groups: Sequence[Group], now: float) -> Sequence[Group]:
     kept = [group for group in groups if now < group.closes + LEASE_SECONDS]
     if len(kept) < MAX_GROUPS:
         return kept
-    settled = next((group for group in kept if group.winner and now > group.closes), None)
+    settled = next((group for group in kept if group.settled), None)
     if settled is None:
         raise Overloaded("too many utterances are claimed at once", retry_after=GROUP_SECONDS)
     return [group for group in kept if group is not settled]

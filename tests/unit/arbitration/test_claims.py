@@ -19,7 +19,7 @@ from services.arbitration.devices.policies import Claim, Policy, chosen
 from services.runtime.errors import AntiphonError, Internal, Overloaded, Unavailable
 from services.runtime.store import MemorySessionStore, SessionStore
 from services.runtime.store_sqlite import SqliteSessionStore
-from tests.fakes.absent_store import AbsentStore
+from tests.fakes.absent_store import AbsentStore, SlowStore
 
 pytestmark = pytest.mark.unit
 
@@ -153,6 +153,27 @@ async def test_a_better_device_takes_a_provisional_grant_and_the_loser_learns_of
     assert not await claims.lost(HOME, "alexa", "a-c", "c")
     late = await claims.claim(HOME, "alexa", claim("d", snr=40), Policy.LATE_REVOKE)
     assert (late.granted, late.reason) == (False, "TOO_LATE")
+
+
+@pytest.mark.parametrize("watched", [True, False])
+async def test_a_better_claim_that_is_long_on_its_way_takes_nothing_that_was_settled(watched: bool) -> None:
+    store = SlowStore()
+    slow, quick = replicas(store)
+    first = claim("a", snr=3)
+    assert (await quick.claim(HOME, "alexa", first, Policy.LATE_REVOKE)).granted
+    store.held.clear()
+    better = asyncio.create_task(slow.claim(HOME, "alexa", claim("b", snr=9), Policy.LATE_REVOKE))
+    await store.waiting.wait()
+    if watched:
+        assert not await quick.lost(HOME, "alexa", "a-a", "a")
+    again = await quick.claim(HOME, "alexa", first, Policy.LATE_REVOKE)
+    assert (again.granted, again.provisional) == (True, False)
+    store.held.set()
+    late = await better
+    assert (late.granted, late.winner.device_id) == (False, "a")
+    assert (await quick.claim(HOME, "alexa", first, Policy.LATE_REVOKE)).granted
+    for one in (slow, quick):
+        await one.close()
 
 
 async def test_a_grant_that_nobody_contests_stands(claims: Claims) -> None:

@@ -30,6 +30,7 @@ NAMES = (
     "off_policy",
     "fulfilment",
     "hedging",
+    "devices",
     "skills",
     "rankers",
 )

@@ -68,6 +68,9 @@ class GivenAnswers:
     ) -> tuple[Fulfilment, str]:
         return (Fulfilment.YES, Fulfilment.MAYBE, Fulfilment.NO)[len(hypothesis.skill_id) % 3], ""
 
+    def circuit(self, skill_id: str, context: TurnContext) -> str:
+        return skill_id
+
     async def execute(self, order: Order, context: TurnContext) -> AsyncIterator[SkillEvent]:
         raise NotImplementedError
         yield

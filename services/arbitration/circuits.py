@@ -12,6 +12,10 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
+
+APART: Final = "@"
+"""Between a skill's id and the pool that serves it to some tenants alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,15 @@ class Duty(Enum):
 
 @dataclass
 class Circuits:
-    """All circuits of this replica, by skill id and duty. Time is the event loop's."""
+    """All circuits of this replica, by name (`SkillPort.circuit`) and duty. Time is the event loop's."""
 
     policy: CircuitPolicy = field(default_factory=CircuitPolicy)
     _circuits: dict[tuple[str, Duty], _Circuit] = field(default_factory=lambda: defaultdict(_Circuit))
 
     def state(self, skill_id: str) -> str:
-        """The worse of the skill's two: CLOSED, HALF_OPEN (the next call, or the one under way, is a trial) or OPEN."""
-        states = {self._state(skill_id, duty) for duty in Duty}
+        """The worst of the skill's, whoever it serves: CLOSED, HALF_OPEN (the next call is a trial), OPEN."""
+        own = [key for key in self._circuits if key[0].partition(APART)[0] == skill_id]
+        states = {"CLOSED", *(self._state(*key) for key in own)}
         return next(state for state in ("OPEN", "HALF_OPEN", "CLOSED") if state in states)
 
     def _state(self, skill_id: str, duty: Duty) -> str:

@@ -140,10 +140,11 @@ class ScriptedSkill:
 
 @dataclass
 class SkillsByName:
-    """All skills of a test, by id."""
+    """All skills of a test, by id. Tenants in `apart` have a pool of their own."""
 
     skills: dict[str, ScriptedSkill]
     asked: list[str] = field(default_factory=list)
+    apart: frozenset[str] = frozenset()
 
     async def can_fulfil(
         self, hypothesis: Hypothesis, context: TurnContext, *, another: bool = False
@@ -154,6 +155,9 @@ class SkillsByName:
             await asyncio.Event().wait()
         await asyncio.sleep(skill.thinking or 0.0)
         return skill.fulfilment, ""
+
+    def circuit(self, skill_id: str, context: TurnContext) -> str:
+        return skill_id if context.profile.tenant not in self.apart else f"{skill_id}@{context.profile.tenant}"
 
     async def execute(self, order: Order, context: TurnContext) -> AsyncIterator[SkillEvent]:
         skill = self.skills[order.hypothesis.skill_id]
@@ -212,6 +216,17 @@ def fails(error: AntiphonError, after: float = 0.05) -> Script:
         await asyncio.sleep(after)
         raise error
         yield SkillDone()
+
+    return script
+
+
+def loses_once(first: Script, then: Script) -> Script:
+    """A script that fails the first time and does better from then on."""
+    scripts = [first]
+
+    async def script(order: Order) -> AsyncIterator[SkillEvent]:
+        async for event in (scripts.pop() if scripts else then)(order):
+            yield event
 
     return script
 

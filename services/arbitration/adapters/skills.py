@@ -11,6 +11,7 @@ from services.arbitration.adapters.alarms import from_change, to_alarm
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
 from services.arbitration.adapters.values import prompt_kind, skill_interpretation, to_turn_context
 from services.arbitration.alarms import AlarmBook, owner_of
+from services.arbitration.circuits import APART
 from services.arbitration.contexts import TurnContext
 from services.arbitration.hypotheses import Fulfilment, Hypothesis
 from services.arbitration.ports import (
@@ -27,7 +28,7 @@ from services.arbitration.ports import (
 )
 from services.arbitration.registry_of_skills import SkillRegistry
 from services.arbitration.stages.execute import ALARMS
-from services.runtime.errors import Unavailable
+from services.runtime.errors import AntiphonError, Unavailable
 
 EXECUTE_TIMEOUT_S = 60.0
 """Upper bound of one execution's call; the turn itself gives up sooner."""
@@ -94,6 +95,16 @@ class GrpcSkills:
             event = _event(response, context.now)
             if event is not None:
                 yield event
+
+    def circuit(self, skill_id: str, context: TurnContext) -> str:
+        """The skill's id, with the pool where that is reserved for some tenants."""
+        if self._endpoint(skill_id):
+            return skill_id
+        try:
+            pool = self._channels.pool("skills", context)
+        except AntiphonError:  # whoever calls the skill will find out
+            return skill_id
+        return f"{skill_id}{APART}{pool.name}" if pool.tenants else skill_id
 
     async def built_in(self) -> tuple[manifest_pb2.SkillManifest, ...]:
         """Manifests of the skills that the platform's own host serves."""

@@ -24,7 +24,7 @@ from services.arbitration.hypotheses import Candidate, Hypothesis
 from services.arbitration.ledger import LatencyLedger, Step
 from services.arbitration.ports import Ending, Order, SkillAlarm, SkillDone, SkillEvent, SkillProgress
 from services.arbitration.streams import reading
-from services.runtime.errors import AntiphonError
+from services.runtime.errors import AntiphonError, Code
 
 ALARMS = "ALARMS"
 """The permission to ring later, by the contract's name."""
@@ -75,13 +75,12 @@ class Execution:
 
     async def serve(self, candidate: Candidate, attempt: int, *, confirmed: bool) -> AsyncIterator[SkillEvent]:
         """The events of the skill, ending with SkillDone. Raises SkillFault, and what the journal raises."""
-        skill_id = candidate.hypothesis.skill_id
-        if not self.desk.circuits.allows(skill_id, Duty.EXECUTE):
+        if not self.desk.circuits.allows(self._circuit(candidate.hypothesis), Duty.EXECUTE):
             raise SkillFault("CIRCUIT_OPEN", effect_possible=False)
         conduct = Conduct(self._order(candidate.hypothesis, attempt, confirmed=confirmed), candidate.side_effects)
         if candidate.side_effects:
             return _replayed(await self._effect(conduct, attempt))
-        return self._watched(conduct, attempt)
+        return self._served(conduct, attempt)
 
     async def _effect(self, conduct: Conduct, attempt: int) -> tuple[SkillEvent, ...]:
         """An execution that changes something: noted before, held back until its receipt is there, noted after.
@@ -91,15 +90,15 @@ class Execution:
         try:
             await self.journal.begin()
         except AntiphonError:
-            self.desk.circuits.abandoned(conduct.order.hypothesis.skill_id, Duty.EXECUTE)
+            self.desk.circuits.abandoned(self._circuit(conduct.order.hypothesis), Duty.EXECUTE)
             raise
         effect = asyncio.create_task(self._collect(conduct, attempt))
         self.desk.keep(effect)
         return await asyncio.shield(effect)
 
     async def _collect(self, conduct: Conduct, attempt: int) -> tuple[SkillEvent, ...]:
-        async with reading(self._watched(conduct, attempt)) as watched:
-            events = tuple([event async for event in watched])
+        async with reading(self._served(conduct, attempt)) as served:
+            events = tuple([event async for event in served])
         done = events[-1]
         assert isinstance(done, SkillDone)  # `well_behaved` ends with it or raises
         await self._keep_alarms(conduct, events)
@@ -114,7 +113,7 @@ class Execution:
         if not changes:
             return
         if skill is None or ALARMS not in skill.manifest.permissions:
-            self.desk.circuits.failed(skill_id, Duty.EXECUTE)
+            self.desk.circuits.failed(self._circuit(conduct.order.hypothesis), Duty.EXECUTE)
             raise SkillFault("SKILL_NOT_PERMITTED", effect_possible=True)
         try:
             owner = owner_of(profile.user_id, profile.device_id, self.context.session_id)
@@ -124,12 +123,35 @@ class Execution:
         except AntiphonError as error:
             raise SkillFault(error.reason, effect_possible=True) from error
 
-    async def _watched(self, conduct: Conduct, attempt: int) -> AsyncIterator[SkillEvent]:
-        """The skill's events within its deadline; its circuit learns how it went."""
-        skill_id, circuits = conduct.order.hypothesis.skill_id, self.desk.circuits
+    async def _served(self, conduct: Conduct, attempt: int) -> AsyncIterator[SkillEvent]:
+        """The skill's events; asked once more, with the same key, when it was lost before it had said anything.
+
+        The key makes that safe: who has acted on it gives the same receipt again, and nobody has acknowledged anything.
+        """
         limit = self._limit(conduct.order.hypothesis)
-        events = conduct.well_behaved(self.desk.ports.skills.execute(conduct.order, self.context))
         deadline = asyncio.get_running_loop().time() + limit
+        heard = False
+        try:
+            async with reading(self._watched(conduct, attempt, limit, deadline)) as watched:
+                async for event in watched:
+                    heard = True
+                    yield event
+            return
+        except SkillFault as fault:
+            ready = self.desk.circuits.ready(self._circuit(conduct.order.hypothesis), Duty.EXECUTE)
+            if heard or not ready or not _lost(fault):
+                raise
+        async with reading(self._watched(conduct, attempt + 1, limit, deadline)) as watched:
+            async for event in watched:
+                yield event
+
+    async def _watched(
+        self, conduct: Conduct, attempt: int, limit: float, deadline: float
+    ) -> AsyncIterator[SkillEvent]:
+        """The skill's events until the deadline; its circuit learns how it went."""
+        skill_id, circuits = conduct.order.hypothesis.skill_id, self.desk.circuits
+        circuit = self._circuit(conduct.order.hypothesis)
+        events = conduct.well_behaved(self.desk.ports.skills.execute(conduct.order, self.context))
         try:
             with self.ledger.step(
                 Step.EXECUTION, deadline=limit, skill_id=skill_id, attempt=attempt, speculative=self.speculative
@@ -141,20 +163,20 @@ class Execution:
                         break
                     yield event
         except TimeoutError:
-            circuits.failed(skill_id, Duty.EXECUTE)
+            circuits.failed(circuit, Duty.EXECUTE)
             raise SkillFault("SKILL_TIMEOUT", effect_possible=conduct.side_effects) from None
         except SkillFault:
-            circuits.failed(skill_id, Duty.EXECUTE)
+            circuits.failed(circuit, Duty.EXECUTE)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            circuits.abandoned(skill_id, Duty.EXECUTE)
+            circuits.abandoned(circuit, Duty.EXECUTE)
             raise
         finally:
             await events.aclose()
         if conduct.breaches:
-            circuits.failed(skill_id, Duty.EXECUTE)
+            circuits.failed(circuit, Duty.EXECUTE)
         else:
-            circuits.succeeded(skill_id, Duty.EXECUTE)
+            circuits.succeeded(circuit, Duty.EXECUTE)
 
     def _order(self, hypothesis: Hypothesis, attempt: int, *, confirmed: bool) -> Order:
         pending = self.context.state.pending
@@ -168,11 +190,20 @@ class Execution:
             skill_state=self.skill_state if mine or self.context.last_skill == hypothesis.skill_id else b"",
         )
 
+    def _circuit(self, hypothesis: Hypothesis) -> str:
+        return self.desk.ports.skills.circuit(hypothesis.skill_id, self.context)
+
     def _limit(self, hypothesis: Hypothesis) -> float:
         budget = self.desk.budgets[Stage.EXECUTE].seconds
         skill = self.desk.registry.find(hypothesis.skill_id)
         intent = skill.manifest.intent(hypothesis.intent) if skill else None
         return min(budget, intent.timeout) if intent and intent.timeout else budget
+
+
+def _lost(fault: SkillFault) -> bool:
+    """The connection or the replica went away; the skill itself has said nothing, of an effect least of all."""
+    cause = fault.__cause__
+    return isinstance(cause, AntiphonError) and cause.code is Code.UNAVAILABLE and not cause.metadata.get("effect")
 
 
 async def _replayed(events: tuple[SkillEvent, ...]) -> AsyncIterator[SkillEvent]:

@@ -70,18 +70,19 @@ class Fulfilments:
         skill_id, tenant = candidate.hypothesis.skill_id, context.profile.tenant
         if not candidate.eligible:
             return candidate
-        ready = skill_id == DIALOGUE_SKILL or self.circuits.ready(skill_id, Duty.EXECUTE)
+        circuit = self.skills.circuit(skill_id, context)
+        ready = skill_id == DIALOGUE_SKILL or self.circuits.ready(circuit, Duty.EXECUTE)
         if not ready:
             return replace(candidate, rejected=Rejection.CIRCUIT_OPEN)
         if skill_id == DIALOGUE_SKILL or not self._wants_to_be_asked(candidate.hypothesis):
             return candidate
         if shed or self._full(tenant, skill_id):
             return answered(candidate, Fulfilment.MISSING, "SHED", None)
-        if not self.circuits.allows(skill_id, Duty.ASK):
+        if not self.circuits.allows(circuit, Duty.ASK):
             return replace(candidate, rejected=Rejection.CIRCUIT_OPEN)
         started = asyncio.get_running_loop().time()
         with self._counted(tenant, skill_id):
-            answer, reason = await self._in_time(candidate, context, deadline)
+            answer, reason = await self._in_time(candidate, context, deadline, circuit)
         return answered(candidate, answer, reason, (asyncio.get_running_loop().time() - started) * 1000.0)
 
     def _full(self, tenant: str, skill_id: str) -> bool:
@@ -104,25 +105,27 @@ class Fulfilments:
                 if not self._under_way[key]:
                     del self._under_way[key]
 
-    async def _in_time(self, candidate: Candidate, context: TurnContext, deadline: float) -> tuple[Fulfilment, str]:
+    async def _in_time(
+        self, candidate: Candidate, context: TurnContext, deadline: float, circuit: str
+    ) -> tuple[Fulfilment, str]:
         skill_id, hypothesis = candidate.hypothesis.skill_id, candidate.hypothesis
         try:
             async with asyncio.timeout_at(deadline):
                 first = await self.hedging.ask(
-                    skill_id, lambda another: self.skills.can_fulfil(hypothesis, context, another=another)
+                    circuit, lambda another: self.skills.can_fulfil(hypothesis, context, another=another)
                 )
                 answer, reason = first.value
         except TimeoutError:
-            self.circuits.failed(skill_id, Duty.ASK)
+            self.circuits.failed(circuit, Duty.ASK)
             return Fulfilment.MISSING, "TIMEOUT"
         except AntiphonError as error:
             log.warning("skill %s failed CanFulfill: %s", skill_id, error.reason)
-            self.circuits.failed(skill_id, Duty.ASK)
+            self.circuits.failed(circuit, Duty.ASK)
             return Fulfilment.MISSING, error.reason
         except asyncio.CancelledError:
-            self.circuits.abandoned(skill_id, Duty.ASK)
+            self.circuits.abandoned(circuit, Duty.ASK)
             raise
-        self.circuits.succeeded(skill_id, Duty.ASK)
+        self.circuits.succeeded(circuit, Duty.ASK)
         return answer, reason
 
     def _wants_to_be_asked(self, hypothesis: Hypothesis) -> bool:

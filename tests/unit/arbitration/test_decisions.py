@@ -430,3 +430,18 @@ def test_stop_means_the_alarm_while_it_rings_and_the_assistant_otherwise() -> No
     ):
         found = shortlist(words, (Alternative("stop"),), context, skills, FeedbackBook())
         assert [(c.hypothesis.intent, c.hypothesis.interpretation.confidence) for c in found] == expected
+
+
+def test_a_pool_of_one_tenants_own_opens_no_circuit_of_the_others() -> None:
+    fulfilments = Fulfilments(
+        Refusing({}, apart=frozenset({"globex"})), registry(), Circuits(CircuitPolicy(failures=2, rest=5.0))
+    )
+
+    async def scenario() -> list[str]:
+        theirs = profile(tenant="globex")
+        for _ in range(3):
+            await fulfilments.ask(listed(TIME), theirs)
+        ((mine,), (again,)) = [await fulfilments.ask(listed(TIME), context) for context in (CONTEXT, theirs)]
+        return [mine.rejected, again.rejected, fulfilments.circuits.state("clock"), fulfilments.circuits.state("watch")]
+
+    assert run(scenario()) == ["", Rejection.CIRCUIT_OPEN, "OPEN", "CLOSED"]

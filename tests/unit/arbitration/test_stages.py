@@ -154,7 +154,8 @@ def test_what_was_read_before_stands_in_after_the_budget() -> None:
     assert decision.winner is not None
     assert "intent_confidence" in decision.winner.stand_ins
     told = to_decision("turn", decision, features=True)
-    assert {f.name.partition(".")[2] for f in told.candidates[0].features if f.missing} == set(decision.winner.stand_ins)
+    missing = {feature.name.partition(".")[2] for feature in told.candidates[0].features if feature.missing}
+    assert missing == set(decision.winner.stand_ins)
     entry = next(entry for entry in to_ledger(ledger).entries if entry.discarded)
     assert entry.code == 4  # DEADLINE_EXCEEDED
 

@@ -41,6 +41,7 @@ from tests.fakes.arbitration_ports import (
     FailingRecogniser,
     NotedJournal,
     PlainDialogue,
+    Script,
     ScriptedActivation,
     ScriptedRecogniser,
     ScriptedSkill,
@@ -48,6 +49,7 @@ from tests.fakes.arbitration_ports import (
     TextAsSpeech,
     fails,
     hangs,
+    loses_once,
     says,
     sends,
     utterance,
@@ -404,7 +406,36 @@ def test_an_effect_that_may_have_happened_is_never_tried_elsewhere() -> None:
     house = SmallHouse({"light": ScriptedSkill(fails(Unavailable("connection lost")))})
     result = run(house.run("lights off"))
     assert result.delivery.reason == "UNKNOWN_EFFECT"
-    assert len(house.skills["light"].executed) == 1
+    first, again = house.skills["light"].executed  # once more, where the key makes it safe
+    assert first.idempotency_key == again.idempotency_key
+    assert not any(skill.executed for name, skill in house.skills.items() if name != "light")
+
+
+def test_a_skill_that_was_lost_before_a_word_is_asked_once_more_with_its_key() -> None:
+    light = ScriptedSkill(loses_once(fails(Unavailable("connection lost")), says("It is dark now.", receipt=True)))
+    house = SmallHouse({"light": light})
+    result = run(house.run("lights off"))
+    assert (result.delivery.outcome, text_of(house)) == (Outcome.ANSWERED, "It is dark now.")
+    assert len({order.idempotency_key for order in light.executed}) == 1
+    assert [entry.attempt for entry in result.ledger.entries if entry.step == "execution"] == [1, 2]
+    assert house.journal.begun == 1
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        sends(SkillAnswer("It is", 0)),  # it broke off in the middle of a word
+        fails(Unavailable("lost", metadata={"effect": "true"})),
+        fails(FailedPrecondition("", reason="NO_LIGHT")),
+        hangs(),
+    ],
+    ids=["broke off", "acted", "refused", "hangs"],
+)
+def test_what_has_begun_or_refused_or_takes_too_long_is_not_asked_again(first: Script) -> None:
+    light = ScriptedSkill(loses_once(first, says("It is dark now.", receipt=True)))
+    house = SmallHouse({"light": light})
+    assert run(house.run("lights off")).delivery.outcome is Outcome.FAILED
+    assert len(light.executed) == 1
 
 
 def test_a_refusal_before_any_effect_is_told_as_such() -> None:

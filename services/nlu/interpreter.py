@@ -92,7 +92,7 @@ class Interpreter:
     def reading(self, language: str, options: Options = _ANY) -> tuple[EngineInfo, ...]:
         """The trained models that read a language under these options."""
         own = (self._engine.info,) if self._reads(language, options) else ()
-        return (*own, *(one.info for one in self._labels.serving(language, options)))
+        return (*own, *(one.info for one in self._readers(language, options)))
 
     @property
     def by_examples(self) -> EngineInfo | None:
@@ -162,7 +162,7 @@ class Interpreter:
         said += awaited
         phrases = {one.intent: one.confidence for one in sorted(said, key=lambda one: one.confidence)}
         from_models = min(1.0, sum(trained.values()))
-        if readers := self._labels.serving(served, options):
+        if readers := self._readers(served, options):
             labelled = await self._labels.read(readers, heard.tokens, deadline)
             claims, covered = claimed(shelf, labelled, heard.weights, options.skills)
             from_models = max(from_models, covered)
@@ -177,7 +177,7 @@ class Interpreter:
             evidence += like
             trained = _likeliest(trained, {one.intent: one.confidence for one in like})
         if options.examples and self._examples is not None and options.allows(Mode.IN_CONTEXT):
-            recalled, covered = await self._examples.read(heard, options, shelf, finder, deadline)
+            recalled, covered = await self._examples.read(heard, options, shelf, finder, read_as, deadline)
             from_models = max(from_models, covered)
             evidence += recalled
             trained = _likeliest(trained, {one.intent: one.confidence for one in recalled})
@@ -207,6 +207,14 @@ class Interpreter:
         """Whether the engine of known intents is asked."""
         return options.allows(Mode.FINETUNED) and self._engine.info.serves(served) is not None
 
+    def _readers(self, served: str, options: Options) -> tuple[LabelReader, ...]:
+        """The readers of labels to ask. One that was never trained on the language would only guess where a model of
+        known intents was; the request may ask for it all the same."""
+        readers = self._labels.serving(served, options)
+        if options.model or options.modes or not self._engine.info.serves(served):
+            return readers
+        return tuple(one for one in readers if one.info.mode(served) is Mode.FINETUNED)
+
     def _check_modes(self, served: str, options: Options) -> None:
         """Refuses a request whose modes leave nobody to read it, and examples that nobody would go by."""
         if options.examples and (self._examples is None or not options.allows(Mode.IN_CONTEXT)):
@@ -216,7 +224,7 @@ class Interpreter:
                 field="options.examples",
             )
         by_rules = options.allows(Mode.RULES) and self._relative(served) in self._library.shelf.locales
-        if not (by_rules or options.examples or self._reads(served, options) or self._labels.serving(served, options)):
+        if not (by_rules or options.examples or self._reads(served, options) or self._readers(served, options)):
             raise FailedPrecondition(
                 f"Nothing reads {served} in a mode that the request allows.",
                 reason="MODE_NOT_SERVED",

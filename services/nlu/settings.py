@@ -22,7 +22,7 @@ class NluSettings:
 
     model: str = "antiphon/intents-thin"
     label_model: str = "antiphon/intents-en"
-    language_model: str = ""
+    language_model: str = "antiphon/intents-xsid"
     threads: int = 1
     max_waiting: int = 256
     out_of_scope_threshold: float = 0.5

@@ -29,12 +29,13 @@ def write_bundle(
     members: Sequence[Network],
     linear: Linear,
     names: Names,
+    centre: Array,
     share: float,
     divisor: float,
     varieties: Sequence[str],
     report: Mapping[str, Any],
 ) -> None:
-    content = graph(members, linear, names, share, divisor)
+    content = graph(members, linear, names, centre, share, divisor)
     BUNDLE.mkdir(parents=True, exist_ok=True)
     (BUNDLE / "model.onnx").write_bytes(content)
     definition = {
@@ -59,8 +60,14 @@ def write_bundle(
     print(f"{len(content)} bytes in {BUNDLE}")
 
 
-def graph(members: Sequence[Network], linear: Linear, names: Names, share: float, divisor: float) -> bytes:
-    """Mean logits of the members and the linear part's share, then softmax; rows of zeros pad and change nothing."""
+def graph(
+    members: Sequence[Network], linear: Linear, names: Names, centre: Array, share: float, divisor: float
+) -> bytes:
+    """Mean logits of the members and the linear part's share, then softmax; rows of zeros pad and change nothing.
+
+    The embedding is what the members read intents from, less its mean over the training sentences (`centre`), at
+    length 1: without that all sentences would lie near each other.
+    """
     constants: dict[str, Any] = {
         "zero": np.array(0, np.int64),
         "one": np.array(1, np.float32),
@@ -72,6 +79,7 @@ def graph(members: Sequence[Network], linear: Linear, names: Names, share: float
         "linear_bias": linear.bias * np.float32(share),
         "count_members": np.array(len(members), np.float32),
         "divisor": np.array(divisor, np.float32),
+        "centre": centre,
     }
     node = helper.make_node
     nodes = [
@@ -111,7 +119,8 @@ def graph(members: Sequence[Network], linear: Linear, names: Names, share: float
         node("Div", ["tags_sum", "count_members"], ["tags_mean"]),
         node("Softmax", ["tags_mean"], ["tags"], axis=-1),
         node("Concat", [f"pooled_{number}" for number in numbers], ["pooled"], axis=1),
-        node("LpNormalization", ["pooled"], ["embedding"], axis=1, p=2),
+        node("Sub", ["pooled", "centre"], ["centred"]),
+        node("LpNormalization", ["centred"], ["embedding"], axis=1, p=2),
     ]
     sizes: Mapping[str, list[str | int | None]] = {
         "intents": ["sentences", len(names.intents)],

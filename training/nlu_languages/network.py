@@ -155,6 +155,18 @@ def outputs(members: Sequence[Network], sentences: Sequence[Sentence], names: Na
     return np.array(intents), tags
 
 
+def centre(members: Sequence[Network], sentences: Sequence[Sentence], names: Names) -> Array:
+    """Mean of what intents are read from, member after member."""
+    data = Encoded(sentences, names)
+    total = torch.zeros(len(members) * (HIDDEN + WIDTH))
+    with torch.no_grad():
+        for at in range(0, len(sentences), 256):
+            ids, _, _ = data.batch(range(at, min(at + 256, len(sentences))))
+            total += torch.cat([member(ids)[2] for member in members], dim=1).sum(dim=0)
+    mean: Array = (total / len(sentences)).numpy()
+    return mean
+
+
 def _tags(one: Sentence, names: Names, count: int) -> npt.NDArray[np.int64]:
     if one.slots is None:
         return np.full(count, _IGNORED, np.int64)

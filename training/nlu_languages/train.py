@@ -22,7 +22,7 @@ from training.nlu_languages import data, scoring
 from training.nlu_languages.data import OUT_OF_SCOPE, Sentence
 from training.nlu_languages.export import write_bundle
 from training.nlu_languages.linear import Linear, fit
-from training.nlu_languages.network import Array, Names, Network, outputs, train
+from training.nlu_languages.network import Array, Names, Network, centre, outputs, train
 
 STEPS = 3000
 MEMBERS = 3
@@ -164,7 +164,8 @@ def main() -> None:
     }
     print(json.dumps(report, indent=2))
     print(f"{time.monotonic() - started:.0f} s")
-    write_bundle(members, model.linear, names, SHARE, DIVISOR, LOCALES, report)
+    middle = centre(members, sentences, names)
+    write_bundle(members, model.linear, names, middle, SHARE, DIVISOR, LOCALES, report)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ NAMES = (
     "recognition",
     "transducer",
     "understanding",
+    "languages",
     "one_vs_all",
     "shortlister",
     "synthesis",

@@ -57,6 +57,7 @@ def diverged(
     """
     count, claimed = 0, 0
     by_skill: dict[str, int] = {}
+    knowing = {name for name, models in taught.items() if models.seen.get(skill.skill_id) == skill.digest}
     informed = {name for name, models in taught.items() if held and models.seen.get(held.skill_id) == held.digest}
     for locale, book in books.items():
         rng = random.Random(locale)
@@ -67,7 +68,7 @@ def diverged(
                 name
                 for intent, share in book.read(tokenise(line)).intents.items()
                 if share >= CLAIMED
-                and (name := intent.partition(".")[0]) != skill.skill_id
+                and (name := intent.partition(".")[0]) not in {skill.skill_id, *knowing}
                 and not (line in known and name in informed)
             }
             claimed += bool(claimants)

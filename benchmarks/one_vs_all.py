@@ -1,0 +1,207 @@
+"""Binary models of skills: what they win over phrases, what staleness costs and when it shows, and 1,500 of them.
+
+    ANTIPHON_DATA=... python -m benchmarks one_vs_all [--parts paraphrases,stale,crowd,questions]
+
+Intents of CLINC150 are registered as skills, some of their `train` sentences as phrases; `val` is read.
+
+- paraphrases: 40 skills of 12 phrases each, read by phrases alone and with their models.
+- stale: each skill's sentences are parted into what was said before and what came since. The models of some skills are
+  trained on the former alone, for all skills; the others on all. Divergence: pairwise, the difference of the sentences
+  that two models were trained on (Jaccard), mean over all pairs; and what `UpdateSkill` tells, the share of today's
+  sentences that a model claims which never saw them.
+- crowd: 1,500 made-up skills of one intent and ten phrases: time of a registration, memory, time of a sentence.
+- questions: the questions of `benchmarks/data/questions.yaml`, read with and without models of the built-in skills.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from benchmarks.clinc import Clinc, as_skill
+from benchmarks.questions import LANGUAGES, read
+from benchmarks.understanding import built_in, interpreter, made_up, sentences
+from services.nlu.app import BUNDLED
+from services.nlu.interpreter import Interpreter
+from services.nlu.one_vs_all.book import OneVsAll
+from services.nlu.one_vs_all.divergence import MAX_DIVERGENCE, diverged
+from services.nlu.one_vs_all.features import rows_of
+from services.nlu.one_vs_all.models import SkillModels
+from services.nlu.one_vs_all.teaching import teach
+from services.nlu.skills import Skill
+from services.nlu.text import tokenise
+from services.nlu.understanding import Alternative, Options, Situation
+from services.runtime.model_store import ModelStore
+from services.runtime.onnx import OnnxClient
+
+LIMIT_MS = 2.0
+"""Of a sentence among 1,500 intents, median."""
+
+PARTS = ("paraphrases", "stale", "crowd", "questions")
+_SKILLS, _PHRASES = 40, 12
+_UPDATES = 25  # skills whose update is judged for each share
+
+
+def auc(higher: Sequence[float], lower: Sequence[float]) -> float:
+    """Probability that one of the former is above one of the latter."""
+    above, below = np.array(higher), np.array(lower)
+    return float((above[:, None] > below[None, :]).mean() + 0.5 * (above[:, None] == below[None, :]).mean())
+
+
+async def paraphrases(client: OnnxClient, clinc: Clinc) -> bool:
+    rng = random.Random(5)
+    names = rng.sample(list(clinc.train), _SKILLS)
+    skills = [as_skill(name, rng.sample(clinc.train[name], _PHRASES)) for name in names]
+    inside = [one for one in clinc.validation if one.intent in names]
+    outside = [one for one in clinc.validation if one.intent not in names]
+    said = rng.sample(inside, 300) + rng.sample(outside, 300)
+    reader = await interpreter(client, skills)
+    print(f"{_SKILLS} skills of {_PHRASES} phrases, 300 sentences for them and 300 for none:")
+    accuracy = {}
+    for what in ("phrases alone", "phrases and models"):
+        if what != "phrases alone":
+            reader.library.adopt({one.skill_id: teach(one, skills) for one in skills})
+        readings = [
+            await reader.interpret([Alternative(one.text)], "en", Options(out_of_scope_threshold=1.0), Situation())
+            for one in said
+        ]
+        best = [next((way.intent for way in one.interpretations if way.intent), "") for one in readings]
+        right = [best[at] == f"{one.intent}.do" for at, one in enumerate(said) if one.intent in names]
+        scores = [one.out_of_scope_score for one in readings]
+        accuracy[what] = statistics.mean(right)
+        known = auc(scores[300:], scores[:300])
+        print(f"  {what:<24} right intent {accuracy[what]:6.1%}   out of scope, AUC {known:.3f}")
+    return accuracy["phrases and models"] > accuracy["phrases alone"]
+
+
+def parted(lines: list[str]) -> tuple[list[str], list[str]]:
+    """What was said before and what came since: halves along the direction in which the sentences differ most."""
+    rows = rows_of(lines)
+    features, places = np.unique(rows.features, return_inverse=True)
+    table = np.zeros((len(lines), len(features)), np.float32)
+    table[rows.numbers, places] = rows.values
+    table -= table.mean(axis=0)
+    along = np.linalg.svd(table, full_matrices=False)[0][:, 0]
+    order = np.argsort(along)
+    half = len(lines) // 2
+    return [lines[at] for at in order[:half]], [lines[at] for at in order[half:]]
+
+
+def stale(clinc: Clinc) -> bool:
+    before = [as_skill(name, parted(lines)[0]) for name, lines in clinc.train.items()]
+    now = [as_skill(name, lines, "2.0.0") for name, lines in clinc.train.items()]
+    old = {one.skill_id: teach(one, before) for one in before}
+    new = {one.skill_id: teach(one, now) for one in now}
+    order = random.Random(2).sample(list(new), len(new))
+    texts = [(one, tokenise(one.text)) for one in clinc.validation if one.intent]
+    print("stale models   accuracy   pairwise   UpdateSkill's divergence, mean of updates (share that is warned of)")
+    seen = []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        aged = set(order[: round(share * len(order))])
+        models = {name: old[name] if name in aged else new[name] for name in new}
+        book = OneVsAll.of(models.values(), "en")
+        right = [book.intents[int(book.scores(tokens).argmax())] == f"{one.intent}.do" for one, tokens in texts]
+        told = _updates(before, now, book, models)
+        warned = statistics.mean(one > 0.05 for one in told)
+        seen.append((statistics.mean(right), statistics.mean(told)))
+        apart = 2 * share * (1 - share) * 0.5  # of the pairs one is stale, and has seen half of what the other has
+        print(f"  {share:>10.0%}   {seen[-1][0]:8.1%}   {apart:8.3f}   {seen[-1][1]:8.3f} ({warned:.0%})")
+    print(f"updates are warned of here from 0.05; the service's own limit is {MAX_DIVERGENCE}")
+    return all(one[0] >= other[0] - 0.005 and one[1] <= other[1] for one, other in pairwise(seen))
+
+
+def _updates(
+    before: Sequence[Skill], now: Sequence[Skill], book: OneVsAll, models: Mapping[str, SkillModels]
+) -> list[float]:
+    """What some skills would be told that say today's sentences."""
+    pairs = list(zip(before, now, strict=True))[:: len(now) // _UPDATES]
+    return [diverged(skill, held, {"en": book}, models).share for held, skill in pairs]
+
+
+async def crowd(client: OnnxClient) -> bool:
+    skills = made_up(1_500)
+    began = time.perf_counter()
+    models = [teach(one, skills) for one in skills[:100]]
+    each = (time.perf_counter() - began) / len(models)
+    models += [teach(one, skills[:50]) for one in skills[100:]]  # the others need only be there
+    began = time.perf_counter()
+    book = OneVsAll.of(models, "en")
+    made = time.perf_counter() - began
+    kept = sum(len(one.packed) for one in models)
+    print(f"1,500 skills: one is trained in {each * 1000:.0f} ms against all others, which stay as they are; ", end="")
+    print(f"index made in {made:.2f} s")
+    print(
+        f"memory: index {book.bytes / 1e6:.1f} MB, models {6 * sum(one.weights for one in models) / 1e6:.1f} MB; ",
+        end="",
+    )
+    print(f"stored {kept / 1e6:.1f} MB")
+    texts = sentences([*skills, *built_in()], "en", 1_000)
+    cpu = []
+    for text in texts:
+        tokens = tokenise(text)
+        used = time.thread_time()
+        book.read(tokens)
+        cpu.append((time.thread_time() - used) * 1000)
+    p50, p99 = statistics.median(cpu), statistics.quantiles(cpu, n=100)[98]
+    print(f"a sentence among 1,500 intents: CPU p50 {p50:.2f} ms, p99 {p99:.2f} ms; limit of p50 {LIMIT_MS} ms")
+    return p50 <= LIMIT_MS
+
+
+async def questions(client: OnnxClient) -> bool:
+    known = built_in()
+    plain, taught = await interpreter(client, known), await interpreter(client, known)
+    taught.library.adopt({one.skill_id: teach(one, known) for one in known})
+    print("questions without a predecessor, right intent: phrases and labels, and with models of the skills")
+    lost = 0
+    for language in LANGUAGES:
+        asked = [one for one in read(language) if not one.before]
+        right = [
+            [await _first(reader, one.text, language) in one.intents for one in asked] for reader in (plain, taught)
+        ]
+        lost += sum(right[0]) - sum(right[1])
+        print(f"  {language}: {sum(right[0])} and {sum(right[1])} of {len(asked)}")
+    return lost <= 0
+
+
+async def _first(reader: Interpreter, text: str, language: str) -> str:
+    understood = await reader.interpret([Alternative(text)], language, Options(), Situation())
+    return understood.interpretations[0].intent
+
+
+async def measure(parts: Sequence[str]) -> bool:
+    client = OnnxClient(ModelStore.with_bundled(BUNDLED), threads=1)
+    verdicts = {}
+    for part in parts:
+        began = time.perf_counter()
+        match part:
+            case "paraphrases":
+                verdicts[part] = await paraphrases(client, Clinc())
+            case "stale":
+                verdicts[part] = stale(Clinc())
+            case "crowd":
+                verdicts[part] = await crowd(client)
+            case "questions":
+                verdicts[part] = await questions(client)
+            case _:
+                raise SystemExit(f"no part '{part}'; there are: {', '.join(PARTS)}")
+        print(f"{part}: {'PASS' if verdicts[part] else 'MISS'} ({time.perf_counter() - began:.0f} s)\n", flush=True)
+    await client.close()
+    return all(verdicts.values())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default=",".join(PARTS), help="which to run (default: all)")
+    options = parser.parse_args(arguments)
+    asyncio.run(measure([one for one in options.parts.split(",") if one]))
+
+
+if __name__ == "__main__":
+    main()

@@ -32,7 +32,8 @@ def run(work: Callable[[Part], Result], parts: Iterable[Part], *, address: str =
 
     Args:
         work: a function of a module, which the cluster's machines have too; it may be begun twice.
-        address: of the cluster as `HOST:PORT` or `ray://HOST:PORT`; "auto" for the one this machine belongs to.
+        address: of the cluster as `HOST:PORT` or `ray://HOST:PORT`; "auto" for the one this machine belongs to. Ray
+            itself reads the cluster's token from RAY_AUTH_TOKEN.
 
     Raises:
         Unavailable: CLUSTER_UNREACHABLE.
@@ -68,7 +69,9 @@ def _cluster(address: str) -> Iterator[Any]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **own)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise Unavailable(f"no Ray cluster answers at '{address}'", reason="CLUSTER_UNREACHABLE") from error
+        raise Unavailable(
+            f"no Ray cluster answers at '{address}', or it wants another RAY_AUTH_TOKEN", reason="CLUSTER_UNREACHABLE"
+        ) from error
     try:
         yield ray
     finally:

@@ -101,9 +101,8 @@ class RewriteBook:
     async def serving(self, tenant: str, locale: str) -> Mapping[str, Rewrite]:
         """Those that serve, by the words they replace; of the language where the dialect has none of its own."""
         of = self.names.of("tenant", tenant)
-        wider = locale.partition("-")[0]
         found = {}
-        for tag in dict.fromkeys((wider, locale)):
+        for tag in _tags(locale):
             for published in await self.of(of, tag):
                 if not published.retired:
                     found[published.source] = Rewrite(published.id, published.target, published.intent)
@@ -134,18 +133,20 @@ class RewriteBook:
     async def report(self, tenant: str, locale: str, scores: Mapping[Score, int]) -> tuple[str, ...]:
         """Count wins and losses, each so many times; ids of those that are retired by it. `tenant` is its pseudonym."""
         retired: list[str] = []
+        told = {score.rewrite_id for score in scores}
 
         def change(known: tuple[Published, ...]) -> tuple[Published, ...]:
-            retired.clear()
             counted = [_counted(published, scores) for published in known]
-            for index, published in enumerate(counted):
-                if published.failing and not published.retired:
-                    retired.append(published.id)
-                    counted[index] = replace(published, retired=True)
-            return tuple(counted)
+            failing = {published.id for published in counted if published.failing and not published.retired}
+            retired[:] = sorted(failing)
+            return tuple(replace(p, retired=True) if p.id in failing else p for p in counted)
 
-        await self._update(tenant, locale, change)
-        return tuple(retired)
+        all_retired: list[str] = []
+        for tag in _tags(locale):
+            if any(published.id in told for published in await self.of(tenant, tag)):
+                await self._update(tenant, tag, change)
+                all_retired += retired
+        return tuple(all_retired)
 
     async def _update(
         self, tenant: str, locale: str, change: Callable[[tuple[Published, ...]], tuple[Published, ...]]
@@ -184,6 +185,11 @@ def beta_below(one: tuple[int, int], other: tuple[int, int]) -> float:
     for i in range(c):
         total += math.exp(_log_beta(a + i, b + d) - math.log(d + i) - _log_beta(1 + i, d) - _log_beta(a, b))
     return min(1.0, max(0.0, total))
+
+
+def _tags(locale: str) -> tuple[str, ...]:
+    """Where rewrites for a locale are published: for its language, and for itself, which comes first in doubt."""
+    return tuple(dict.fromkeys((locale.partition("-")[0], locale)))
 
 
 def _log_beta(a: float, b: float) -> float:

@@ -82,7 +82,7 @@ def rephrases(earlier: Said, later: Said) -> bool:
     if earlier.words == later.words:
         return not earlier.changed
     if earlier.intent and earlier.intent == later.intent and earlier.slots != later.slots:
-        return SequenceMatcher(None, earlier.slots, later.slots, autojunk=False).ratio() >= MISHEARD
+        return _misheard(earlier.slots, later.slots)
     return similarity(earlier.words, later.words) >= SIMILAR
 
 
@@ -143,6 +143,14 @@ class RewardWatch(Generic[Row]):
         """The replica stops: what is not settled stays open."""
         while self._waiting:
             self.settle(self._waiting.popitem(last=False)[1].row, Verdict.OPEN)
+
+
+def _misheard(one: str, other: str) -> bool:
+    """Whether the words that differ sound alike, as far as letters tell: "roam" and "rome", not "three" and "four"."""
+    words, others = one.split(), other.split()
+    left = " ".join(word for word in words if word not in others)
+    right = " ".join(word for word in others if word not in words)
+    return bool(left and right) and SequenceMatcher(None, left, right, autojunk=False).ratio() >= MISHEARD
 
 
 def _trigrams(text: str) -> Counter[str]:

@@ -45,6 +45,7 @@ class RewriteTable:
     source: Source
     held_out: float = HELD_OUT
     _tables: OrderedDict[tuple[str, str], Mapping[str, Rewrite]] = field(default_factory=OrderedDict)
+    _asked: set[tuple[str, str]] = field(default_factory=set)
 
     def look_up(self, tenant: str, locale: str, text: str, session_id: str) -> Rewrite | None:
         """The rewrite of the words; None for those that have none, and in sessions that are held out."""
@@ -53,11 +54,12 @@ class RewriteTable:
     def known(self, tenant: str, locale: str, text: str) -> Rewrite | None:
         """The rewrite of the words, whether the session gets it or not."""
         key = (tenant, locale)
+        self._asked.add(key)
         table = self._tables.get(key)
         if table is None:
             self._tables[key] = {}
             if len(self._tables) > MAX_TABLES:
-                self._tables.popitem(last=False)
+                self._asked.discard(self._tables.popitem(last=False)[0])
             return None
         self._tables.move_to_end(key)
         return table.get(plain(text)) if table else None
@@ -68,12 +70,14 @@ class RewriteTable:
         return int.from_bytes(digest, "big") / 2.0**64 < self.held_out
 
     async def refresh(self) -> None:
-        """Read again what has been asked for; a source that is away leaves what is known."""
-        for key in tuple(self._tables):
+        """Read again what was asked for since the last time; a source that is away leaves what is known."""
+        asked, self._asked = self._asked, set()
+        for key in asked:
             try:
                 read = await self.source.serving(*key)
             except AntiphonError as error:
                 log.warning("rewrites were not read: %s", error.reason)
+                self._asked |= asked & self._tables.keys()
                 return
             if key in self._tables:
                 self._tables[key] = read

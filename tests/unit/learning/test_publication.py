@@ -114,6 +114,16 @@ class TestRetiring:
         assert not await book.report(ACME, "en", wins)
         assert (await book.of(ACME, "en"))[0].worse < 0.5
 
+    async def test_losses_in_a_dialect_count_where_it_was_published(self, book: RewriteBook) -> None:
+        await book.publish(ACME, "en", [TELLY])
+        (published,) = await book.of(ACME, "en")
+        losses = {Score(published.id, held_out=False, good=False): 5}
+        await book.report(ACME, "en-GB", losses)
+        await book.report(ACME, "de", losses)
+        assert (await book.of(ACME, "en"))[0].losses == 5
+        assert not await book.of(ACME, "en-GB")
+        assert not await book.store.get(OWNER, f"learning/rewrites/{ACME}/de")
+
     def test_a_few_losses_are_no_verdict_and_the_logs_evidence_counts_for_the_words(self) -> None:
         new = Published("rw", "a", "b", "", 0.5, wins=0, losses=9, stay_good=90, stay_bad=10)
         assert new.worse > 0.99

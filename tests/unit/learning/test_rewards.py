@@ -71,6 +71,7 @@ def test_what_is_watched_is_bounded_and_stays_open_at_the_end() -> None:
     [
         (Said("weather in rome", "w.now", "rome"), Said("weather in oslo", "w.now", "oslo"), False),
         (Said("weather in roam", "w.now", "roam"), Said("weather in rome", "w.now", "rome"), True),
+        (Said("two plus three", "sum", "two plus three"), Said("two plus four", "sum", "two plus four"), False),
         (Said("louder", "tv.up", changed=True), Said("louder", "tv.up"), False),
         (Said("what time is it", "c.time"), Said("what time is it", "c.time"), True),
         (Said(""), Said(""), False),

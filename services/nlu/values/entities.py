@@ -18,6 +18,8 @@ from services.nlu.values.kinds import Entity
 from services.nlu.values.spoken import spoken
 
 _LONGEST_NAME = 6  # words of a name
+_LONGEST_UNSPACED = 16  # characters of a name where each is a token
+_UNSPACED = frozenset({"ja", "zh"})
 _SLIPS_FROM = 5  # letters of a word in which one may be misheard
 _LONGEST_WORD = 30
 _MOST_COMBINED = 64
@@ -30,6 +32,10 @@ _ARTICLES = {
     "es": "el la los las un una unos unas mi mis del al nuestro nuestra",
     "fr": "le la les l un une des du mon ma mes au aux notre nos d de",
     "it": "il lo la i gli le l un uno una mio mia miei mie del della dello dell",
+    "nl": "de het een mijn onze ons dit dat deze die",
+    "da": "den det de en et min mit mine vores",
+    "nb": "den det de en et ei min mitt mine vår vårt våre",
+    "no": "den det de en et ei min mitt mine vår vårt våre",
 }
 _ENDINGS = {
     "en": ("ies", "es", "s"),
@@ -37,6 +43,11 @@ _ENDINGS = {
     "es": ("es", "s", "a", "o"),
     "fr": ("es", "s", "x", "e"),
     "it": ("hi", "he", "i", "e", "a", "o"),
+    "nl": ("en", "s", "e"),
+    "da": ("erne", "ene", "er", "en", "et", "e", "s"),
+    "nb": ("ene", "er", "en", "et", "a", "e", "s"),
+    "no": ("ene", "er", "en", "et", "a", "e", "s"),
+    "tr": ("lari", "leri", "lar", "ler", "yi", "yu", "i", "u"),
 }
 _LEAST_STEM = 3
 
@@ -81,6 +92,7 @@ class EntityIndex:
     def __init__(self, catalogue: Catalogue, language: str) -> None:
         self._name = catalogue.name
         self._language = language
+        self._longest = _LONGEST_UNSPACED if language in _UNSPACED else _LONGEST_NAME
         self._articles = frozenset(_ARTICLES.get(language, "").split())
         self._entries = catalogue.entries
         self._canonical: list[str] = []
@@ -119,7 +131,7 @@ class EntityIndex:
         found = []
         for at, word in enumerate(words):
             article = word in self._articles
-            for end in range(min(len(words), at + _LONGEST_NAME), at, -1):
+            for end in range(min(len(words), at + self._longest), at, -1):
                 if said.ends[end] < 0 or (article and end == at + 1):
                     continue
                 if article:
@@ -133,10 +145,10 @@ class EntityIndex:
 
     def _add(self, name: str, at: int) -> None:
         whole = spoken(tokenise(name), self._language).words
-        words = self._bare(whole)[:_LONGEST_NAME]
+        words = self._bare(whole)[: self._longest]
         if not words:
             return
-        if len(whole) <= _LONGEST_NAME:
+        if len(whole) <= self._longest:
             self._whole.setdefault(" ".join(whole), []).append(at)
         for key in {" ".join(words), "".join(words)}:
             self._exact.setdefault(key, []).append(at)
@@ -171,7 +183,7 @@ class EntityIndex:
 
     def _named(self, words: Sequence[str], *, joined_only: bool = False) -> tuple[Entity, ...]:
         """Entries that the words name; `joined_only` where they are no words of a name unless written as one."""
-        if not 0 < len(words) <= _LONGEST_NAME:
+        if not 0 < len(words) <= self._longest:
             return ()
         said = " ".join(words)
         if found := self._exact.get(said) or self._exact.get("".join(words)):
@@ -179,7 +191,7 @@ class EntityIndex:
         if joined_only:
             return ()
         stems = " ".join(self._stem(word) for word in words)
-        if found := self._stems.get(stems):
+        if found := self._stems.get(stems) or self._exact.get(stems):
             return self._ranked(found, _INFLECTED)
         for candidate in islice(product(*map(self._heard, words)), _MOST_COMBINED):
             if found := self._exact.get(" ".join(candidate)):

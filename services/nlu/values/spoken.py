@@ -25,12 +25,16 @@ _ELIDED = {
 }
 
 
+_STROKES = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th"})
+"""Letters that are no letter with a mark to Unicode, and to a keyboard that lacks them."""
+
+
 @lru_cache(maxsize=8192)
 def folded(word: str) -> str:
     """Without accents; what is no letter stays."""
     if word.isascii():
         return word
-    parts = unicodedata.normalize("NFD", word)
+    parts = unicodedata.normalize("NFD", word.translate(_STROKES))
     return unicodedata.normalize("NFC", "".join(part for part in parts if not unicodedata.combining(part)))
 
 

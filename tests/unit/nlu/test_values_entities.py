@@ -202,3 +202,39 @@ def test_a_name_said_word_for_word_wins(words: str, said: str, expected: str) ->
 def test_an_article_alone_names_nothing() -> None:
     letters = Catalogue("milks", closed=True, entries=(entry("a", en="a"), entry("b", en="b")))
     assert [one.start for one in a_finder("en", letters).find("ENTITY", tokenise("a plan b"), "milks")] == [2]
+
+
+FURTHER = Catalogue(
+    "devices",
+    closed=True,
+    entries=(
+        entry("lamp", nl="lamp|schemerlamp", da="lampe", nb="lampe", tr="ışık", ja="リビングの間接照明", zh="客厅的灯"),
+        entry("kitchen", nl="keuken", da="køkken", nb="kjøkken", tr="mutfak", ja="キッチン", zh="厨房"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "language", "expected"),
+    [
+        ("de schemerlampen", "nl", "lamp"),
+        ("koekken", "da", "kitchen"),
+        ("kontor", "da", "-"),
+        ("kokken", "da", "kitchen"),
+        ("køkkenet", "da", "kitchen"),
+        ("lampene", "nb", "lamp"),
+        ("IŞIKLAR", "tr", "lamp"),
+        ("リビングの間接照明", "ja", "lamp"),
+        ("ｷｯﾁﾝ", "ja", "kitchen"),
+        ("客厅的灯", "zh", "lamp"),
+    ],
+)
+def test_names_in_languages_without_a_grammar(words: str, language: str, expected: str) -> None:
+    values = a_finder(language, FURTHER).read("ENTITY", tokenise(words), "devices")
+    assert (values[0].entity_id if values and isinstance(values[0], Entity) else "-") == expected
+
+
+def test_a_long_name_without_spaces_is_found_in_a_sentence() -> None:
+    tokens = tokenise("リビングの間接照明をつけて")
+    (found, *_) = a_finder("ja", FURTHER).find("ENTITY", tokens, "devices")
+    assert (found.start, found.end) == (0, 9)

@@ -87,7 +87,7 @@ def test_a_turn_on_the_command_line_can_be_explained(target: str, recording: Pat
     turn = next(event["turn_id"] for event in events if "turn_completed" in event)
     assert read_wav(reply).duration_s > 0.5
     explained = antiphon(target, "explain", turn)
-    assert "decision   execute" in explained
+    assert "did        executed calculator." in explained
     assert "calculator." in explained
     assert "understanding" in explained
 

@@ -29,6 +29,7 @@ from services.arbitration.ports import (
     RecognitionEvent,
     SpeechActivity,
 )
+from services.arbitration.stages.shedding import Shed, Shedding
 from services.runtime.errors import AntiphonError
 
 log = logging.getLogger(__name__)
@@ -45,10 +46,14 @@ class GrpcRecogniser:
         channels: to the recognition pools.
         config: the conversation's config; the client's audio goes to the pool in the form it came in.
         grammars: what users say to their skills.
+        shedding: what is not asked for under load: rescoring, then further alternatives.
     """
 
-    def __init__(self, channels: Channels, config: assistant_pb2.ConverseConfig, grammars: Grammars) -> None:
+    def __init__(
+        self, channels: Channels, config: assistant_pb2.ConverseConfig, grammars: Grammars, shedding: Shedding
+    ) -> None:
         self._channels = channels
+        self._shedding = shedding
         self._grammars = grammars
         self._config = config
         self._open: GrpcRecognition | None = None
@@ -84,6 +89,10 @@ class GrpcRecogniser:
         config.options.speech_activity = True
         config.options.words = True
         config.options.max_alternatives = config.options.max_alternatives or MAX_ALTERNATIVES
+        if self._shedding.sheds(Shed.RESCORING):
+            config.options.rescore = False
+        if self._shedding.sheds(Shed.N_BEST):
+            config.options.max_alternatives = 1
         if not config.options.HasField("grammar"):  # a client may know better what will be said
             grammar = self._grammars.of(context.profile)
             if grammar is not None:

@@ -11,6 +11,7 @@ from services.arbitration.adapters.channels import Channels
 from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.adapters.recognition import GrpcRecogniser
 from services.arbitration.adapters.synthesis import GrpcSynthesis
+from services.arbitration.stages.shedding import Shedding
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class SessionPorts:
     activation: GrpcActivation
 
     @classmethod
-    def of(cls, channels: Channels, config: assistant_pb2.ConverseConfig, grammars: Grammars) -> Self:
+    def of(
+        cls, channels: Channels, config: assistant_pb2.ConverseConfig, grammars: Grammars, shedding: Shedding
+    ) -> Self:
         """For the formats, languages and options of `config`."""
-        ears = GrpcRecogniser(channels, config, grammars)
+        ears = GrpcRecogniser(channels, config, grammars, shedding)
         return cls(ears, GrpcSynthesis(channels, config), GrpcActivation(channels, config))

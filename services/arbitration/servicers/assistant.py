@@ -78,7 +78,7 @@ class AssistantServicer:
         end_silence = _end_silence(config)
         if end_silence is None:
             set_seconds(config.recognition.endpointing.end_silence, self._door.settings.usual_silence)
-        ports = SessionPorts.of(self._door.channels, config, self._door.grammars)
+        ports = SessionPorts.of(self._door.channels, config, self._door.grammars, self._door.judge.shedding)
         conversation = Conversation(self._door.premises(ports, end_silence), opening)
         await self._door.until_taught()
         inbox = _Inbox(requests, format_, ports.recogniser, opening.profile)

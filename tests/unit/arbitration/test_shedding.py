@@ -7,7 +7,16 @@ import time
 
 import pytest
 
+from antiphon.arbitration.v1 import assistant_pb2
+from services.arbitration.adapters.channels import Channels
+from services.arbitration.adapters.grammar import Grammars
+from services.arbitration.adapters.recognition import GrpcRecogniser
+from services.arbitration.contexts import Profile, TurnContext
+from services.arbitration.registry_of_skills import SkillRegistry
+from services.arbitration.routing.traffic import Traffic
 from services.arbitration.stages.shedding import LOOKS, Shed, Shedding, SheddingPolicy
+from services.runtime.identity import Identity
+from services.runtime.pools import PoolDirectory
 
 pytestmark = pytest.mark.unit
 
@@ -90,3 +99,16 @@ def test_a_loop_that_is_held_up_is_noticed() -> None:
 
     asyncio.run(scenario())
     assert shedding.sheds(Shed.CAN_FULFILL)
+
+
+def test_under_load_the_recogniser_is_asked_for_less() -> None:
+    asked = assistant_pb2.ConverseConfig(language_codes=["en"])
+    asked.recognition.rescore = True
+    context = TurnContext("session", "turn", Profile("acme", "en"), now=0.0)
+    seen = []
+    for level in range(5):
+        channels = Channels(PoolDirectory(), Identity(), Traffic())
+        recogniser = GrpcRecogniser(channels, asked, Grammars(SkillRegistry()), Shedding(level=level))
+        options = recogniser._first_message(context).config.config.options
+        seen.append((options.rescore, options.max_alternatives))
+    assert seen == [(True, 3), (True, 3), (True, 3), (False, 3), (False, 1)]

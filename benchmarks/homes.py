@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.encoders import encoder
 from benchmarks.processes import cpu_seconds, descendants
 from services.nlu.app import BUNDLED
-from services.nlu.engines.features import encode
+from services.nlu.engines.labels import vocabulary
 from services.nlu.text import tokenise
 from services.runtime.errors import FailedPrecondition
 from services.runtime.inference import ModelClient, ModelDefinition, SequenceStep, Tensor
@@ -130,7 +130,8 @@ async def compare(
 async def measure(folder: Path, seconds: float, rounds: int) -> None:
     made = encoder(folder / "bundles", max_size=16, delay_ms=0.0)
     store = ModelStore([folder / "bundles", BUNDLED])
-    sentences = [{"features": encode(tokenise(text))} for text in SENTENCES]
+    words = vocabulary(store.get(INTENTS))
+    sentences = [{"pieces": np.array([words.encode(tokenise(text)).ids], np.int64)} for text in SENTENCES]
     chunks = [made.chunk(number) for number in range(32)]
     questions = [
         Asked(f"{INTENTS}, one sentence a call", store.get(INTENTS), sentences),

@@ -25,7 +25,7 @@ from services.runtime.triton.server import TritonServer
 pytestmark = [pytest.mark.triton, pytest.mark.timeout(180)]
 
 WITHIN_S = 5.0
-TRAINED = {"antiphon/intents-en@1", "antiphon/intents-thin@1"}
+TRAINED = {"antiphon/intents-en@2", "antiphon/intents-thin@1"}
 
 
 @pytest.fixture(scope="module")

@@ -1,134 +1,207 @@
-"""Trains `antiphon/intents-en`, measures it against its baselines on held-out data and writes the bundle.
+"""Trains `antiphon/intents-en`: a teacher from the pretrained encoder, then a smaller student by what the teacher says.
 
-    nice -n 5 python -m training.nlu_intents.train
+    nice -n 10 python -m training.nlu_intents.train teacher     # SLURP devel is kept out and measured on
+    nice -n 10 python -m training.nlu_intents.train student     # a seventh of devel is kept out, to calibrate by
+    nice -n 10 python -m training.nlu_intents.train student --again
+    python -m training.nlu_intents.export                       # writes the bundle
 
-Needs `requirements/train.txt` and `$ANTIPHON_DATA`. Three members with seeds of their own see the same sentences; the
-bundle averages their logits. `--devel` keeps SLURP devel out of training and measures on it instead of the test part:
-what settings were chosen by.
+Needs `requirements/train-torch.txt` and `$ANTIPHON_DATA`; the weights between lie in `build/nlu_intents`. The student
+is a cut-down teacher that learns from labels and from the teacher's probabilities of labelled and of unlabelled
+sentences (Hinton et al. 2015; FitzGerald et al. 2022, arXiv 2206.07808).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
-from services.nlu.engines.features import BUCKETS
-from training.nlu_intents.data import Corpus, Sentence, load
-from training.nlu_intents.encoding import MASSIVE_LABELS, TAGS, Encoded
-from training.nlu_intents.evaluation import evaluate
-from training.nlu_intents.export import write_bundle
-from training.nlu_intents.linear import Linear, fit
-from training.nlu_intents.network import Array, Network, softmax
+from services.nlu.engines.pieces import Vocabulary
+from training.nlu_intents import unlabelled
+from training.nlu_intents.data import Corpus, Sentence, load, root
+from training.nlu_intents.encoder import Encoder, Logits, cut_down, pretrained_encoder
+from training.nlu_intents.evaluation import judged, temperature
+from training.nlu_intents.piece_batches import PieceBatch, PieceData
+from training.nlu_intents.vocabulary import chosen
 
-BATCH = 64
-EPOCHS = 11
-RATE = 2e-3
-DROPOUT = 0.4
-WIDTH = 32
-HIDDEN = 96
-MEMBERS = 3
-SHARE = 0.5
-"""Of the linear part, beside the mean of the members; chosen on SLURP devel."""
+BUILD = Path("build/nlu_intents")
+SIZE = 12_288
+"""Pieces of the vocabulary."""
 
-_AVERAGED = 0.3  # of the last steps, weights of every tenth are averaged
+BATCH = 32
+WARM_UP = 0.06  # of all steps
+SMOOTHING = 0.05
+FADING = 0.01
+HEADS = ("massive", "clinc", "tags")
+SOFTNESS = 2.0
+"""Divisor of both logits when the student learns from the teacher."""
 
-
-def train(data: Encoded, clinc: Sequence[str], seed: int, epochs: int) -> Network:
-    rng = np.random.default_rng(seed)
-    network = Network(rng, BUCKETS, {"massive": len(MASSIVE_LABELS), "clinc": len(clinc)}, len(TAGS), WIDTH, HIDDEN)
-    steps = epochs * -(-len(data.sentences) // BATCH)
-    done = 0
-    for epoch in range(epochs):
-        losses = []
-        for batch in data.batches(BATCH, rng):
-            rate = RATE * (1 - 0.95 * done / steps)
-            losses.append(network.step(batch, rate, DROPOUT))
-            done += 1
-            if done > steps * (1 - _AVERAGED) and done % 10 == 0:
-                network.remember()
-        print(f"seed {seed}, epoch {epoch + 1}: loss {np.mean(losses):.4f}", flush=True)
-    network.settle()
-    return network
+Loss = Callable[[Logits, PieceBatch], Tensor]
 
 
-def logits(
-    members: Sequence[Network], linear: Linear, share: float, sentences: Sequence[Sentence], clinc: Sequence[str]
-) -> dict[str, list[Array]]:
-    """Mean over the members, to which the linear part adds its share; one array per sentence."""
-    data = Encoded(sentences, clinc)
-    found: dict[str, list[Array]] = {"massive": [], "clinc": [], "tags": []}
-    for batch in data.batches(256):
-        states = [member.forward(batch.ids) for member in members]
-        for name, rows in found.items():
-            rows += list(np.mean([state[name] for state in states], axis=0))
-        added = share * linear.logits(batch.ids)
-        found["massive"][-len(added) :] = list(np.array(found["massive"][-len(added) :]) + added)
-    return found
+@dataclass(frozen=True)
+class Pace:
+    """Steps and the highest rate."""
+
+    steps: int
+    rate: float
 
 
-def temperature(scores: Array, wanted: npt.NDArray[np.int64]) -> float:
-    """The divisor of the logits with the lowest negative log likelihood, on a grid; rows without a label are left."""
-    scores, wanted = scores[wanted >= 0], wanted[wanted >= 0]
-    grid = np.exp(np.linspace(np.log(0.3), np.log(4), 60))
-    rows = np.arange(len(wanted))
-    losses = [-np.log(softmax(scores / divisor)[rows, wanted] + 1e-12).mean() for divisor in grid]
-    return float(grid[int(np.argmin(losses))])
+TEACHER = Pace(2800, 2e-4)
+STUDENT = Pace(1500, 2.5e-4)
+AGAIN = Pace(1500, 1.5e-4)
 
 
-def fitted(members: Sequence[Network], linear: Linear, corpus: Corpus) -> dict[str, float]:
-    found = logits(members, linear, SHARE, corpus.calibration, corpus.clinc_labels)
-    data = Encoded(corpus.calibration, corpus.clinc_labels)
+def train(network: Encoder, data: PieceData, loss: Loss, pace: Pace, seed: int, after: Callable[[], str]) -> None:
+    """AdamW with warm-up and linear decay; `after` is told every 700 steps and in the end."""
+    heads = [one for name, one in network.named_parameters() if name.split(".")[0] in HEADS]
+    body = [one for name, one in network.named_parameters() if name.split(".")[0] not in HEADS and one.requires_grad]
+    optimiser = torch.optim.AdamW(
+        [{"params": body, "lr": pace.rate}, {"params": heads, "lr": 5 * pace.rate}], weight_decay=FADING, fused=True
+    )
+    warm = max(1, int(WARM_UP * pace.steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min((step + 1) / warm, (pace.steps - step) / (pace.steps - warm))
+    )
+    batches = data.shuffled(BATCH, np.random.default_rng([seed, pace.steps, int(pace.rate * 1e6)]))
+    began, losses = time.monotonic(), []
+    for step in range(1, pace.steps + 1):
+        network.train()
+        batch = next(batches)
+        value = loss(network(torch.from_numpy(batch.ids)), batch)
+        optimiser.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        losses.append(value.item())
+        if step % 50 == 0:
+            told = after() if step % 700 == 0 or step == pace.steps else ""
+            print(f"{step}: loss {np.mean(losses[-100:]):.4f}, {time.monotonic() - began:.0f} s {told}", flush=True)
+
+
+def by_labels(logits: Logits, batch: PieceBatch) -> Tensor:
+    """Cross entropy of every head over what has a label."""
+    total = torch.zeros(())
+    for name in HEADS:
+        wanted = torch.from_numpy(getattr(batch, name)).flatten()
+        if (wanted >= 0).any():
+            made = getattr(logits, name).flatten(0, -2)
+            smoothing = 0.0 if name == "tags" else SMOOTHING
+            total = total + F.cross_entropy(made, wanted, ignore_index=-1, label_smoothing=smoothing)
+    return total
+
+
+class Taught:
+    """The loss of a student: labels where there are some, and the teacher's logits of every sentence.
+
+    Args:
+        data: what the student is trained on.
+        kept: file of the logits by sentence: what is there is not computed again.
+    """
+
+    def __init__(self, teacher: Encoder, data: PieceData, kept: Path) -> None:
+        self._said: dict[str, dict[str, Tensor]] = torch.load(kept) if kept.is_file() else {}
+        missing = {one.key: one for one in data.sentences if one.key not in self._said}
+        if missing:
+            for batch, logits in outputs(teacher, data.of(sorted(missing.values(), key=lambda one: len(one.words)))):
+                for at, key in enumerate(batch.keys):
+                    tags = logits.tags[at][torch.from_numpy(batch.firsts[at])].half()
+                    self._said[key] = {
+                        "massive": logits.massive[at].half(),
+                        "clinc": logits.clinc[at].half(),
+                        "tags": tags,
+                    }
+            torch.save(self._said, kept)
+
+    def __call__(self, logits: Logits, batch: PieceBatch) -> Tensor:
+        total = 0.3 * by_labels(logits, batch)
+        for name in HEADS:
+            said = [self._said[key][name] for key in batch.keys]
+            if name == "tags":
+                made, wanted = logits.tags[torch.from_numpy(batch.firsts)], torch.cat(said).float()
+            else:
+                made, wanted = getattr(logits, name), torch.stack(said).float()
+            softened = F.log_softmax(made / SOFTNESS, dim=-1), F.softmax(wanted / SOFTNESS, dim=-1)
+            total = total + SOFTNESS**2 * F.kl_div(*softened, reduction="batchmean")
+        return total
+
+
+@torch.inference_mode()
+def outputs(network: Encoder, data: PieceData) -> list[tuple[PieceBatch, Logits]]:
+    network.eval()
+    return [(batch, network(torch.from_numpy(batch.ids))) for batch in data.in_order(64)]
+
+
+def measure(network: Encoder, data: PieceData) -> dict[str, Any]:
+    """Accuracy and slot F1 over the sentences of `data` that have labels."""
+    found: dict[str, list[Any]] = {name: [] for name in HEADS}
+    for batch, logits in outputs(network, data):
+        found["massive"] += list(logits.massive.numpy())
+        found["clinc"] += list(logits.clinc.numpy())
+        found["tags"] += [tags[firsts] for tags, firsts in zip(logits.tags.numpy(), batch.firsts, strict=True)]
+    return judged(data.sentences, data.massive, data.clinc, found)
+
+
+def fitted(network: Encoder, data: PieceData) -> dict[str, float]:
+    """Temperatures by head of intents."""
+    made = [logits for _, logits in outputs(network, data)]
     return {
-        "massive": temperature(np.array(found["massive"]), data.massive),
-        "clinc": temperature(np.array(found["clinc"]), data.clinc),
+        "massive": temperature(torch.cat([one.massive for one in made]).numpy(), data.massive),
+        "clinc": temperature(torch.cat([one.clinc for one in made]).numpy(), data.clinc),
     }
 
 
-def _try_shares(members: Sequence[Network], linear: Linear, corpus: Corpus) -> None:
-    """Prints what each share of the linear part would give."""
-    wanted = Encoded(corpus.slurp, corpus.clinc_labels).massive
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0):
-        found = np.array(logits(members, linear, share, corpus.slurp, corpus.clinc_labels)["massive"])[:, :-1]
-        print(f"share {share}: {(found.argmax(axis=1) == wanted)[wanted >= 0].mean():.4f}")
+def vocabulary(path: Path, corpus: Corpus, further: Sequence[Sentence], *, new: bool) -> list[str]:
+    """Chosen with the teacher, from the words of what is trained on."""
+    if new:
+        path.write_text("\n".join(chosen((one.words for one in (*corpus.train, *further)), SIZE)) + "\n", "utf-8")
+    return path.read_text(encoding="utf-8").splitlines()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", choices=("teacher", "student"))
+    parser.add_argument("--layers", default="0,1,2,3", help="of the teacher, that the student begins with")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--members", type=int, default=MEMBERS)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--devel", action="store_true", help="measure on SLURP devel, write no bundle")
-    arguments = parser.parse_args()
-    started = time.monotonic()
-    corpus = load(arguments.seed, with_devel=not arguments.devel)
-    clinc = corpus.clinc_labels
-    print(f"{len(corpus.train)} training sentences", flush=True)
-    data = Encoded(corpus.train, clinc)
-    members = [train(data, clinc, arguments.seed + number, arguments.epochs) for number in range(arguments.members)]
-    linear = fit(data.ids, data.massive, len(MASSIVE_LABELS))
-    divisors = fitted(members, linear, corpus)
-    outputs = {}
-    for name, sentences in (("slurp", corpus.slurp), ("clinc", corpus.clinc)):
-        found = logits(members, linear, SHARE, sentences, clinc)
-        heads = [softmax(np.array(found[head]) / divisors[head]) for head in ("massive", "clinc")]
-        if arguments.devel and name == "slurp":
-            _try_shares(members, linear, corpus)
-        outputs[name] = (heads[0], heads[1], found["tags"])
-    report = {
-        "seed": arguments.seed,
-        "train_sentences": len(corpus.train),
-        "temperatures": {name: round(value, 4) for name, value in divisors.items()},
-        **evaluate(corpus, outputs),
-    }
-    print(json.dumps(report, indent=2))
-    print(f"{time.monotonic() - started:.0f} s")
-    if not arguments.devel:
-        write_bundle(members, linear, SHARE, divisors, clinc, report)
+    parser.add_argument("--again", action="store_true", help="the student goes on from where it stood, more slowly")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(options.seed)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    choosing = options.network == "teacher"
+    corpus = load(options.seed, with_devel=not choosing)
+    held = {one.key for one in (*load(options.seed).slurp, *corpus.slurp, *corpus.clinc, *corpus.calibration)}
+    further = unlabelled.load(root(), random.Random(options.seed), 6000, held)
+    pieces = vocabulary(BUILD / "pieces.txt", corpus, further, new=choosing)
+    labels = corpus.clinc_labels
+    shown = PieceData([*corpus.slurp, *corpus.clinc] if choosing else corpus.calibration, labels, Vocabulary(pieces))
+    data = shown.of(corpus.train if choosing else [*corpus.train, *further])
+    print(f"{len(corpus.train)} labelled sentences, {len(further)} without labels, {len(pieces)} pieces", flush=True)
+    made = pretrained_encoder(pieces, len(labels))
+    pace, loss = TEACHER, by_labels
+    if not choosing:
+        made.load_state_dict(torch.load(BUILD / "teacher.pt"))
+        pace, loss = STUDENT, Taught(made, data, BUILD / "taught.pt")
+        print("teacher", json.dumps(measure(made, shown)), flush=True)
+        made = cut_down(made, [int(one) for one in options.layers.split(",")])
+        if options.again:
+            made.load_state_dict(torch.load(BUILD / "student.pt"))
+            pace = AGAIN
+    train(made, data, loss, pace, options.seed, lambda: json.dumps(measure(made, shown)))
+    torch.save(made.state_dict(), BUILD / f"{options.network}.pt")
+    if not choosing:
+        (BUILD / "student-temperatures.json").write_text(json.dumps(fitted(made, shown)), encoding="utf-8")
 
 
 if __name__ == "__main__":

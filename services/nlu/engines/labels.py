@@ -8,6 +8,7 @@ skill may claim labels of either.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, TaggedSlot, program
-from services.nlu.engines.features import MAX_TOKENS, SLOTS, encode
+from services.nlu.engines.pieces import Pieces, Vocabulary
 from services.nlu.text import Token
 from services.runtime.errors import FailedPrecondition
 from services.runtime.inference import ModelClient, ModelDefinition
@@ -64,7 +65,8 @@ class LabelEngine:
     """Runs one bundle.
 
     Raises:
-        FailedPrecondition: `MODEL_DEFINITION_INVALID` if the bundle was made for other features than this code's.
+        FailedPrecondition: `MODEL_DEFINITION_INVALID` if the bundle was made for another engine, or its vocabulary is
+            not the one that it was made with.
     """
 
     def __init__(self, client: ModelClient, definition: ModelDefinition) -> None:
@@ -72,10 +74,11 @@ class LabelEngine:
         self._definition = definition
         self._labels = {head: _names(definition, head) for head in TAXONOMIES}
         self._tags = _names(definition, "tags")
-        if any(OUT_OF_SCOPE not in names for names in self._labels.values()) or definition.inputs[0].shape[-1] != SLOTS:
+        if any(OUT_OF_SCOPE not in names for names in self._labels.values()):
             raise FailedPrecondition(
                 f"Model {definition.id} is no bundle for the engine of labels.", reason="MODEL_DEFINITION_INVALID"
             )
+        self._vocabulary = vocabulary(definition)
         self._info = _describe(definition, self._labels, client.backend(definition.id))
 
     @classmethod
@@ -87,27 +90,30 @@ class LabelEngine:
         return self._info.at(self._client.backend(self._definition.id))
 
     async def read(self, sentences: Sequence[Sequence[Token]], deadline: float | None) -> Sequence[LabelReading]:
-        encoded = [encode(tokens) for tokens in sentences]
-        features = np.zeros((len(encoded), max(one.shape[1] for one in encoded), SLOTS), np.int64)
+        encoded = [self._vocabulary.encode(tokens) for tokens in sentences]
+        pieces = np.zeros((len(encoded), max(len(one.ids) for one in encoded)), np.int64)
         for at, one in enumerate(encoded):
-            features[at, : one.shape[1]] = one[0]
-        outputs = await self._client.infer(self._definition.id, {"features": features}, deadline=deadline)
-        return [self._reading(tokens, at, outputs) for at, tokens in enumerate(sentences)]
+            pieces[at, : len(one.ids)] = one.ids
+        outputs = await self._client.infer(self._definition.id, {"pieces": pieces}, deadline=deadline)
+        return [
+            self._reading(tokens, one, {name: rows[at] for name, rows in outputs.items()})
+            for at, (tokens, one) in enumerate(zip(sentences, encoded, strict=True))
+        ]
 
     def _reading(
-        self, tokens: Sequence[Token], at: int, outputs: Mapping[str, npt.NDArray[np.float32]]
+        self, tokens: Sequence[Token], pieces: Pieces, outputs: Mapping[str, npt.NDArray[np.float32]]
     ) -> LabelReading:
         if not any(token.norm[0].isalnum() for token in tokens):  # no word at all: a guess would mean nothing
             return LabelReading({}, dict.fromkeys(TAXONOMIES.values(), 1.0), ())
         labels: dict[str, float] = {}
         outside: dict[str, float] = {}
         for head, taxonomy in TAXONOMIES.items():
-            probabilities, names = outputs[head][at], self._labels[head]
+            probabilities, names = outputs[head], self._labels[head]
             outside[taxonomy] = float(probabilities[names.index(OUT_OF_SCOPE)])
             for number in np.flatnonzero(probabilities >= LEAST).tolist():
                 if names[number] != OUT_OF_SCOPE:
                     labels[f"{taxonomy}:{names[number]}"] = float(probabilities[number])
-        tags = outputs["tags"][at][: min(len(tokens), MAX_TOKENS)]
+        tags = outputs["tags"][list(pieces.firsts)]  # a word is tagged where it begins
         return LabelReading(labels, outside, tuple(self._spans(tags)))
 
     def _spans(self, tags: npt.NDArray[np.float32]) -> Iterator[TaggedSlot]:
@@ -122,6 +128,21 @@ class LabelEngine:
                     end += 1
                 yield TaggedSlot(f"massive:{slot}", start, end, float(tags[start:end].max(axis=1).mean()))
             start = end
+
+
+def vocabulary(definition: ModelDefinition) -> Vocabulary:
+    """The word pieces of a bundle, which lie beside its graph.
+
+    Raises:
+        FailedPrecondition: `MODEL_DEFINITION_INVALID` if they are not there or not those that it was made with.
+    """
+    path = definition.path.with_name("pieces.txt")
+    content = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != definition.parameters.get("pieces_sha256"):
+        raise FailedPrecondition(
+            f"The vocabulary of model {definition.id} is not what it was made with.", reason="MODEL_DEFINITION_INVALID"
+        )
+    return Vocabulary(content.decode().splitlines())
 
 
 def _names(definition: ModelDefinition, parameter: str) -> tuple[str, ...]:
@@ -141,7 +162,7 @@ def _describe(definition: ModelDefinition, labels: Mapping[str, tuple[str, ...]]
         engine=program(backend),
         size_bytes=definition.path.stat().st_size,
         intents=intents,
-        description=f"Hashed word and character features, convolutions; {len(intents)} labels of MASSIVE and CLINC150.",
+        description=f"Word pieces, a distilled encoder; {len(intents)} labels of MASSIVE and CLINC150.",
         scores=tuple(_scores(definition)),
     )
 

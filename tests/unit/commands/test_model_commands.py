@@ -26,7 +26,7 @@ def test_a_repository_holds_what_ships_and_what_the_operator_added(
     assert cli.main(["models", "repository", "--out", str(out), "--platform", "cpu"]) == 0
     told = capsys.readouterr()
     names = told.out.split()
-    assert {"toy.double@1", "antiphon.intents-en@1", "antiphon.intents-thin@1"} <= set(names)
+    assert {"toy.double@1", "antiphon.intents-en@2", "antiphon.intents-thin@1"} <= set(names)
     assert {folder.name for folder in out.iterdir()} == set(names)
     assert f"{len(names)} models" in told.err
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.arbitration.learning.interactions import Interaction, Option
-from services.arbitration.learning.log import Remark
+from services.arbitration.learning.log import InteractionLog, Remark
 from services.runtime.errors import Unavailable
 
 
@@ -51,3 +51,14 @@ class MemoryPlace:
     def _check(self) -> None:
         if self.broken:
             raise Unavailable("the disk is full", reason="LOG_UNWRITABLE")
+
+
+class KeptLog(InteractionLog):
+    """Rows as they are recorded; there is no thread to wait for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[Interaction] = []
+
+    def record(self, row: Interaction) -> None:
+        self.rows.append(row)

@@ -66,7 +66,7 @@ def table(card: Scorecard) -> Iterator[str]:
         if score.unknown:
             names = ", ".join(sorted(score.unknown)[:5]) + (", …" if len(score.unknown) > 5 else "")
             sentences = f"{sum(score.unknown.values())} sentences"
-            yield f"{locale}: {len(score.unknown)} intents that the model does not know ({sentences}): {names}"
+            yield f"{locale}: intents that the model does not know: {len(score.unknown)} ({sentences}): {names}"
 
 
 def row(locale: str, score: LocaleScore) -> str:

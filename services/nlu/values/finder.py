@@ -156,8 +156,7 @@ class Finder:
         if value_type == "TEXT":
             return ()
         if self._reader is not None:
-            whole = (one for one in self._further(self._reader, value_type, tokens) if one.start == 0)
-            return next((one.values for one in whole if one.end == len(tokens)), ())
+            return self._reader.whole(value_type, self._parser(tokens)[0])
         words, parser = self._parser(tokens)
         for rule in (*(rule for rule, _ in _FINDS.get(value_type, ())), *_READS.get(value_type, ())):
             for value, end in self._results(rule, words, parser, 0):

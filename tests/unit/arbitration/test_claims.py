@@ -192,6 +192,18 @@ async def test_a_repeat_gets_the_same_answer(claims: Claims, policy: Policy) -> 
         assert len(once.others) == len(again.others)
 
 
+async def test_a_replica_that_dies_within_the_window_leaves_one_winner() -> None:
+    dying, other = replicas(MemorySessionStore())
+    mine, late = claim("a", snr=9), claim("b", snr=1)
+    asked = asyncio.create_task(dying.claim(HOME, "alexa", mine, Policy.SCORE))
+    await asyncio.sleep(WINDOW / 5)
+    asked.cancel()
+    await dying.close()
+    verdicts = await asyncio.gather(*(other.claim(HOME, "alexa", one, Policy.SCORE) for one in (late, mine)))
+    assert [verdict.granted for verdict in verdicts] == [False, True]
+    await other.close()
+
+
 async def test_names_that_two_devices_share_grant_only_one(claims: Claims) -> None:
     verdicts = [
         await claims.claim(HOME, "alexa", claim(device, snr=1, activation="1"), Policy.FIRST) for device in "ab"

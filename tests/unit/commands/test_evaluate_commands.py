@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from antiphon import cli
 from services.evaluate_commands import evaluate
 from tests.fixtures.massive_rows import ROWS, row, write_rows
 
@@ -21,7 +22,7 @@ def rows(tmp_path: Path) -> Path:
 
 def test_a_scorecard_by_locale(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     card = tmp_path / "card.json"
-    assert evaluate(["nlu", "--data", str(rows), "--json", str(card)]) == 0
+    assert cli.main(["evaluate", "nlu", "--data", str(rows), "--json", str(card)]) == 0
     told = capsys.readouterr()
     lines = told.out.splitlines()
     assert lines[0].startswith("antiphon/intents-en@")

@@ -65,6 +65,15 @@ class Reader:
             if found is not None and found.end > at:
                 yield found
 
+    def whole(self, value_type: str, words: Spoken) -> tuple[Value, ...]:
+        """All the words as one value, but for what may stand before it ("op vrijdag"); none if they are no such."""
+        lead = self._known.leads.at(words.words, 0)
+        for start in (0, lead[1] if lead else 0):
+            found = self._at(value_type, words, start) if start < len(words.words) else None
+            if found is not None and found.end == len(words.words):
+                return found.values
+        return ()
+
     def _at(self, value_type: str, words: Spoken, at: int) -> Read | None:
         match value_type:
             case "INTEGER" | "DECIMAL":

@@ -23,6 +23,7 @@ class Vocabulary:
         weekdays: phrase=days after Monday, beside those of CLDR: other cases.
         units: phrase=seconds, beside those of CLDR: other cases, and units of one word ("kwartier").
         joins: "and" between two parts of one length of time.
+        leads: what may stand before a value and belongs to it ("op vrijdag").
     """
 
     numbers: str = ""
@@ -38,6 +39,7 @@ class Vocabulary:
     weekdays: str = ""
     units: str = ""
     joins: str = ""
+    leads: str = ""
 
 
 _DUTCH = Vocabulary(
@@ -55,6 +57,7 @@ _DUTCH = Vocabulary(
     days="vanavond=0 evening,vanochtend=0 morning,vanmiddag=0 afternoon,vannacht=0 night,morgenochtend=1 morning,"
     "morgenmiddag=1 afternoon,morgenavond=1 evening",
     joins="en",
+    leads="op,voor,tot,vanaf,tegen,van,in,in de,deze,aanstaande,komende,op de",
     units="halfuur=1800,kwartier=900,uren=3600",
 )
 _DANISH = Vocabulary(
@@ -69,6 +72,7 @@ _DANISH = Vocabulary(
     days="i aften=0 evening,i eftermiddag=0 afternoon,i overmorgen=2,overmorgen=2,i morgen tidlig=1 morning,"
     "idag=0,imorgen=1",
     joins="og",
+    leads="på,til,for,den,fra,i,nu på,førstkommende",
     units="kvarter=900",
 )
 _NORWEGIAN = Vocabulary(
@@ -83,6 +87,7 @@ _NORWEGIAN = Vocabulary(
     days="i kveld=0 evening,i ettermiddag=0 afternoon,i overmorgen=2,overmorgen=2,i morgen tidlig=1 morning,idag=0,"
     "imorgen=1,i morra=1,imorra=1,i morra tidlig=1 morning",
     joins="og",
+    leads="på,til,for,den,fra,i,nu på,førstkommende",
     units="kvarter=900",
 )
 _INDONESIAN = Vocabulary(
@@ -97,6 +102,7 @@ _INDONESIAN = Vocabulary(
     parts="pagi=morning,siang=noon,sore=afternoon,malam=night",
     days="lusa=2,malam ini=0 night,pagi ini=0 morning,siang ini=0 noon,sore ini=0 afternoon",
     joins="dan",
+    leads="pada,untuk,hari,pada hari,untuk hari,dari,sampai",
     units="sejam=3600",
 )
 _TURKISH = Vocabulary(
@@ -121,6 +127,7 @@ _SERBIAN = Vocabulary(
     days="prekosutra=2,večeras=0 evening,jutros=0 morning",
     weekdays="sredu=2,subotu=5,nedelju=6",
     joins="i",
+    leads="u,na,za,do,od,ove,ovu,ovaj",
     units="sata=3600,minute=60,minuti=60,sekunde=1,sekundi=1",
 )
 _LITHUANIAN = Vocabulary(
@@ -132,6 +139,7 @@ _LITHUANIAN = Vocabulary(
     days="poryt=2,rytojaus=1,rytojui=1,šįvakar=0 evening",
     weekdays="pirmadienį=0,antradienį=1,trečiadienį=2,ketvirtadienį=3,penktadienį=4,šeštadienį=5,sekmadienį=6",
     joins="ir",
+    leads="iki,nuo,šį,šią",
     units="valandų=3600,valandas=3600,valandą=3600,minučių=60,minutes=60,minutę=60,pusvalandį=1800",
 )
 _KAZAKH = Vocabulary(
@@ -145,6 +153,7 @@ _ARABIC = Vocabulary(
     numbers="واحد,اثنين,ثلاث,أربع,خمس,ست,سبع,ثمان,تسع,عشر,ثلاثة=3,أربعة=4,خمسة=5,ستة=6,سبعة=7,ثمانية=8,تسعة=9,"
     "عشرة=10,عشرين=20,عشرون=20,ثلاثين=30,ثلاثون=30,أربعين=40,خمسين=50",
     joins="و",
+    leads="في,يوم,في يوم,من,إلى,هذا,ليوم",
     before="الساعة,في الساعة",
     soon="بعد,خلال",
     parts="صباحا=morning,صباحًا=morning,صباح=morning,الصباح=morning,مساء=evening,مساءً=evening,المساء=evening,ظهرا=noon",
@@ -160,6 +169,7 @@ _JAPANESE = Vocabulary(
 )
 _CHINESE = Vocabulary(
     after="点,點,点钟,时",
+    leads="在,到,这,这个,本",
     half="半",
     later="后,之后,以后,後",
     parts="早上=morning,上午=am,中午=noon,下午=afternoon,晚上=evening,凌晨=dawn,傍晚=evening",

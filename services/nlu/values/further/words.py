@@ -79,6 +79,7 @@ class Words:
     soon: Table[bool]
     later: Table[bool]
     joins: Table[bool]
+    leads: Table[bool]
 
     @classmethod
     def of(cls, language: str) -> Words | None:
@@ -128,7 +129,7 @@ def _words(language: str) -> Words | None:
     )
 
 
-_FLAGS = ("before", "after", "half", "soon", "later", "joins")
+_FLAGS = ("before", "after", "half", "soon", "later", "joins", "leads")
 
 
 def _told(pairs: str, read: Callable[[str], T]) -> Iterator[tuple[str, T]]:

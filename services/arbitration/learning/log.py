@@ -29,6 +29,10 @@ ROTATE_ROWS: Final = 5_000
 ROTATE_S: Final = 60.0
 """A file is written when so many rows wait, or so many seconds have gone."""
 
+SAID: Final = {"COMPLETED": True, "POSITIVE": True, "NEGATIVE": False, "REPHRASED": False, "INTERRUPTED": False}
+"""What a remark says about its turn, by the contract's names; the others say nothing of its end. Said by a person, it
+outweighs what was guessed."""
+
 _ROWS = metrics.get_meter("antiphon").create_counter(
     "antiphon.learning.rows", "{row}", "Rows of the interaction log, by what became of them"
 )

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.arbitration.hypotheses import Candidate, Features, Hypothesis, Interpretation, Risk
+from services.arbitration.hypotheses import Candidate, Features, Hypothesis, Interpretation, Reason, Risk
 from services.arbitration.learning.exploration import CLOSE
 from services.arbitration.learning.interactions import Interaction, Option
 
@@ -33,6 +33,9 @@ MAX_PEOPLE: Final = 20_000
 """More are put together in so many groups, which are as good to draw from and keep memory bounded (40 MB)."""
 
 SEED: Final = 7
+
+NEW_ARM: Final = "ranker=new"
+"""Turns of a ranker on trial: they are another policy's."""
 
 OTHERS: Final = "others"
 """Domains that are too small to be judged alone."""
@@ -118,8 +121,11 @@ class Evidence:
 
 
 def usable(row: Interaction) -> bool:
-    """Whether a row tells something about choosing: a skill was executed and its end is known."""
-    return row.action == "execute" and row.reward is not None and row.chosen >= 0 and row.propensity > 0
+    """Whether a row tells of a choice of the serving ranker: it was executed, and its end is known."""
+    executed = row.action == "execute" and row.chosen >= 0 and row.propensity > 0
+    if row.reason == Reason.CONFIRMED_BY_USER:  # they chose
+        return False
+    return executed and row.reward is not None and NEW_ARM not in row.arms
 
 
 async def gathered(rows: Iterable[Interaction], choose: Choose) -> Evidence:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from services.arbitration.learning.interactions import SCHEMA, Interaction, plain_row, row_from
-from services.arbitration.learning.log import Remark
+from services.arbitration.learning.log import SAID, Remark
 from services.runtime.errors import FailedPrecondition, Unavailable
 
 _VERSION: Final = b"antiphon.schema"
@@ -56,9 +56,6 @@ REMARKS: Final = pa.schema(
     [("turn_id", pa.string()), ("tenant", pa.string()), ("kind", pa.string()), ("at", pa.float64())],
     {_VERSION: str(SCHEMA)},
 )
-
-REWARDS: Final = {"POSITIVE": 1.0, "COMPLETED": 1.0, "NEGATIVE": 0.0, "REPHRASED": 0.0, "INTERRUPTED": 0.0}
-"""What a remark says about its turn; said by a person, it outweighs what was guessed."""
 
 
 @dataclass
@@ -126,7 +123,7 @@ class ParquetPlace:
             FailedPrecondition: LOG_SCHEMA, written by a newer release; LOG_UNREADABLE.
         """
         said = (r for table in self._tables("remarks", ["turn_id", "kind"]) for r in table.to_pylist())
-        rewards = {remark["turn_id"]: REWARDS[remark["kind"]] for remark in said if remark["kind"] in REWARDS}
+        rewards = {remark["turn_id"]: float(SAID[remark["kind"]]) for remark in said if remark["kind"] in SAID}
         columns = [name for name in TURNS.names if not (brief and name == "options")]
         for table in self._tables("turns", columns, part):
             for values in table.to_pylist():

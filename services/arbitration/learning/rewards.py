@@ -123,12 +123,12 @@ class RewardWatch(Generic[Row]):
             _, oldest = self._waiting.popitem(last=False)
             self.settle(oldest.row, Verdict.OPEN)
 
-    def interrupted(self, owner: str, turn_id: str) -> None:
-        """The user speaks over the answer of a turn that is over, but still heard."""
+    def told(self, owner: str, turn_id: str, verdict: Verdict) -> None:
+        """It became known how a turn ended: the user speaks over its answer, or says so."""
         waiting = self._waiting.get(owner)
         if waiting is not None and waiting.turn_id == turn_id:
             del self._waiting[owner]
-            self.settle(waiting.row, Verdict.INTERRUPTED)
+            self.settle(waiting.row, verdict)
 
     def settle_quiet(self, now: float) -> None:
         """Those after which nothing came."""

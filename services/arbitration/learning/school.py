@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from opentelemetry import metrics
+
 from services.arbitration.alarms import owner_of
 from services.arbitration.contexts import Profile, TurnContext
 from services.arbitration.delivery import Delivery
@@ -22,7 +24,7 @@ from services.arbitration.events import Outcome
 from services.arbitration.feedback import FeedbackBook
 from services.arbitration.hypotheses import Decision, Reason
 from services.arbitration.learning.interactions import Interaction, Pseudonyms, form_of, options_of
-from services.arbitration.learning.log import InteractionLog, Remark
+from services.arbitration.learning.log import SAID, InteractionLog, Remark
 from services.arbitration.learning.publication import OWNER, RewriteBook, Score
 from services.arbitration.learning.rewards import RewardWatch, Said, Verdict, plain
 from services.arbitration.learning.rewrites import RewriteTable
@@ -39,6 +41,10 @@ REFRESH_S: Final = 3.0
 
 _KEY: Final = "learning/key"
 _KEY_KEPT_S: Final = 10 * 365 * 86_400.0
+
+_VERDICTS = metrics.get_meter("antiphon").create_counter(
+    "antiphon.learning.verdicts", "{turn}", "Turns by how they ended for the user"
+)
 
 _SAYS_NOTHING: Final = frozenset({Outcome.REJECTED, Outcome.NO_SPEECH})
 """Turns in which nobody asked for anything."""
@@ -78,6 +84,7 @@ class School:
     rewrites: RewriteTable
     trial: RankerTrial
     now: Callable[[], float] = time.time
+    _owners: dict[str, str] = field(default_factory=dict)  # of the turns that the watch holds
     _scores: dict[tuple[str, str], Counter[Score]] = field(default_factory=lambda: defaultdict(Counter))
 
     def __post_init__(self) -> None:
@@ -111,6 +118,7 @@ class School:
             self._watch.begun(owner, said, context.now)
         verdict = _at_once(delivery)
         if verdict is None:
+            self._owners[context.turn_id] = owner
             self._watch.ended(owner, context.turn_id, said, row, self.now())
         else:
             self._settle(row, verdict)
@@ -119,11 +127,14 @@ class School:
 
     def interrupted(self, profile: Profile, session_id: str, turn_id: str) -> None:
         """The user speaks over the answer of an earlier turn that is still being heard."""
-        self._watch.interrupted(_owner(profile, session_id), turn_id)
+        self._watch.told(_owner(profile, session_id), turn_id, Verdict.INTERRUPTED)
 
     def remarked(self, tenant: str, turn_id: str, kind: str) -> None:
         """Somebody said how a turn went; `kind` is a name of the contract's FeedbackKind."""
         self.log.remark(Remark(turn_id, self.names.of("tenant", tenant), kind, self.now()))
+        reward, owner = SAID.get(kind), self._owners.pop(turn_id, "")
+        if owner and reward is not None:
+            self._watch.told(owner, turn_id, Verdict.COMPLETED if reward else Verdict.FAILED)
 
     async def follow(self) -> None:
         """Settle, report and read again, for ever."""
@@ -145,6 +156,8 @@ class School:
         await self.log.flush()
 
     def _settle(self, row: _Row, verdict: Verdict) -> None:
+        self._owners.pop(row.interaction.turn_id, None)
+        _VERDICTS.add(1, {"verdict": str(verdict)})
         turn = replace(row.interaction, verdict=str(verdict), reward=verdict.reward)
         self.log.record(turn)
         if turn.reward is None:

@@ -11,14 +11,18 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from services.arbitration.hypotheses import Candidate
-from services.arbitration.learning.off_policy import first_of
+from services.arbitration.learning.off_policy import NEW_ARM, first_of
 from services.arbitration.learning.rollout import Compared, Phase, Rollout, RolloutBook, Seen, Tally
 from services.arbitration.rankers.choice import RankerKind, Rankers
 from services.runtime.errors import AntiphonError
 
 log = logging.getLogger(__name__)
+
+OLD_ARM: Final = "ranker=old"
+"""Turns of the usual ranker while another is on trial."""
 
 
 @dataclass
@@ -34,7 +38,7 @@ class RankerTrial:
     def kind(self, session_id: str) -> RankerKind | None:
         """The ranker on trial for the sessions of its share, the same on every replica; None for the usual one."""
         rollout = self._rollout
-        if rollout is None or rollout.ranker not in self.rankers.by_kind:
+        if rollout is None or not self._tried(rollout):
             return None
         digest = hashlib.blake2b(f"{rollout.ranker}\0{session_id}".encode(), digest_size=8, person=b"rollout").digest()
         drawn = int.from_bytes(digest, "big") / 2.0**64
@@ -42,17 +46,16 @@ class RankerTrial:
 
     def arm(self, session_id: str) -> str:
         """Who ranked, for the log: empty while nothing is on trial."""
-        if self._rollout is None or self._rollout.phase not in (Phase.CANARY, Phase.FULL):
+        rollout = self._rollout
+        if rollout is None or rollout.phase not in (Phase.CANARY, Phase.FULL) or not self._tried(rollout):
             return ""
-        return "ranker=new" if self.kind(session_id) is not None else "ranker=old"
+        return NEW_ARM if self.kind(session_id) is not None else OLD_ARM
 
     async def compare(self, ranked: Sequence[Candidate], out_of_scope: float) -> None:
         """Note whether the ranker in the shadow would have put the same candidate first."""
         rollout = self._rollout
         eligible = [candidate for candidate in ranked if candidate.eligible]
-        if rollout is None or rollout.phase is not Phase.SHADOW or not eligible:
-            return
-        if rollout.ranker not in self.rankers.by_kind:
+        if rollout is None or rollout.phase is not Phase.SHADOW or not eligible or not self._tried(rollout):
             return
         try:
             other = await self.rankers.get(RankerKind(rollout.ranker)).rank(eligible, out_of_scope)
@@ -68,9 +71,9 @@ class RankerTrial:
     def reward(self, arm: str, *, good: bool) -> None:
         """How a turn ended under one of the two."""
         one = Tally(int(good), int(not good))
-        if arm == "ranker=new":
+        if arm == NEW_ARM:
             self._seen = replace(self._seen, new=self._seen.new.plus(one))
-        elif arm == "ranker=old":
+        elif arm == OLD_ARM:
             self._seen = replace(self._seen, old=self._seen.old.plus(one))
 
     async def refresh(self) -> None:
@@ -89,6 +92,10 @@ class RankerTrial:
         after = self._rollout
         if after is not None and before is not None and after.phase != before.phase:
             log.warning("ranker %s: %s -> %s (%s)", after.ranker, before.phase, after.phase, after.reason)
+
+    def _tried(self, rollout: Rollout) -> bool:
+        """Whether it is a ranker beside the one that serves: not one that is missing here, or serves by now."""
+        return rollout.ranker in self.rankers.by_kind and rollout.ranker != self.rankers.default
 
 
 def _together(one: Seen, other: Seen) -> Seen:

@@ -129,6 +129,7 @@ def test_rows_that_say_nothing_about_choosing_are_left_out() -> None:
     assert not usable(row(options=options, chosen=0, reward=None))
     assert not usable(row(options=options, chosen=0, action="clarify"))
     assert not usable(row(options=options, chosen=-1))
+    assert not usable(row(options=options, chosen=0, arms=("ranker=new",)))
 
 
 def test_a_ranker_sees_the_candidates_of_a_row() -> None:

@@ -48,8 +48,8 @@ def test_quiet_completes_and_speaking_over_the_answer_fails() -> None:
     settled = Settled()
     settled.turn("ada", "first", "play some jazz", 0.0)
     settled.turn("bob", "second", "what is the time", 0.0)
-    settled.watch.interrupted("ada", "another turn")
-    settled.watch.interrupted("ada", "first")
+    settled.watch.told("ada", "another turn", Verdict.INTERRUPTED)
+    settled.watch.told("ada", "first", Verdict.INTERRUPTED)
     settled.watch.settle_quiet(30.9)
     assert settled.verdicts == {"first": Verdict.INTERRUPTED}
     settled.watch.settle_quiet(31.1)

@@ -182,3 +182,10 @@ class TestTrial:
         found = await shadow.book.get()
         assert found is not None
         assert not found.domains
+
+    async def test_once_it_serves_by_itself_nothing_is_on_trial(self) -> None:
+        full = await trial(phase=Phase.FULL)
+        both = full.rankers.by_kind
+        full.rankers = Rankers(RankerKind.LAMBDA_MART, both)
+        assert {full.kind(f"s{number}") for number in range(100)} == {None}
+        assert full.arm("s1") == ""

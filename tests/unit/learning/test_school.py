@@ -130,6 +130,20 @@ async def test_speaking_over_the_answer_counts_while_it_is_heard_and_after() -> 
 
 
 @pytest.mark.parametrize(
+    ("kind", "reward"), [("POSITIVE", 1.0), ("NEGATIVE", 0.0), ("WRONG_DEVICE", 1.0)], ids=["good", "bad", "neither"]
+)
+async def test_what_the_user_says_counts_at_once(kind: str, reward: float) -> None:
+    small = await SmallSchool.open()
+    turn_id = await small.turn()
+    small.school.remarked("acme", turn_id, kind)
+    small.school.remarked("acme", turn_id, kind)
+    await small.quiet()
+    assert [row.reward for row in small.place.rows] == [reward]
+    assert [remark.kind for remark in small.place.remarks] == [kind, kind]
+    assert not small.school._owners
+
+
+@pytest.mark.parametrize(
     ("delivery", "verdict"),
     [
         (Delivery(Outcome.NOT_UNDERSTOOD), "failed"),

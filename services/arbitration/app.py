@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from antiphon.arbitration.v1 import arbitration_pb2, assistant_pb2, registry_pb2, traffic_pb2
 from antiphon.types.v1 import audio_pb2, capability_pb2
+from services.arbitration.rankers.choice import Rankers
 from services.arbitration.replica import FrontDoor
 from services.arbitration.servicers.arbitration import ArbitrationServicer
 from services.arbitration.servicers.assistant import MAX_CHUNK, AssistantServicer
@@ -20,7 +21,6 @@ _FILES = {
     "SkillRegistryService": registry_pb2.DESCRIPTOR,
 }
 _NOTES = (
-    "Ranking is linear with weights set by hand; they are not learned yet.",
     "Every utterance counts as meant for the assistant until a directedness model is installed.",
     "Traffic weights are known to the replica that was told; they end with it.",
     "A newly registered skill is understood, and known to the other replicas, about a second later.",
@@ -40,7 +40,10 @@ async def build(runtime: Runtime) -> Application:
         )
         formats = [audio_pb2.AudioFormat(encoding=encoding, channel_count=1) for encoding in encodings]
         response = capability_pb2.DescribeResponse(
-            locales=sorted(settings.locales), input_formats=formats, output_formats=formats, notes=_NOTES
+            locales=sorted(settings.locales),
+            input_formats=formats,
+            output_formats=formats,
+            notes=(_ranking(door.judge.rankers), *_NOTES),
         )
         response.limits.max_audio_chunk_bytes = MAX_CHUNK
         for pool in sorted(runtime.directory.pools, key=lambda pool: pool.name):
@@ -58,6 +61,15 @@ async def build(runtime: Runtime) -> Application:
         ),
     }
     return Application(servicers, describe, door.check, door.close)
+
+
+def _ranking(rankers: Rankers) -> str:
+    """What ranks here, and what it was taught by."""
+    loaded = ", ".join(sorted(ranker.provenance.model for ranker in rankers.by_kind.values()))
+    return (
+        f"Candidates are ranked by {rankers.get().provenance.model}; loaded are {loaded}. "
+        "Weights that ship were learned from simulated households, not from people."
+    )
 
 
 SPEC = ServiceSpec(

@@ -46,7 +46,7 @@ class ArbitrationSettings:
     learning_days: int = 90
     exploration: float = 0.015
     ranker: str = "linear"
-    learned_weights: bool = False
+    learned_weights: bool = True
     claim_policy: str = Policy.SCORE.value
     claim_window: float = WINDOW_SECONDS
 

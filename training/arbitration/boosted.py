@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from services.arbitration.rankers.matrix import COLUMNS
-from training.arbitration.lists import ROWS, Floats, Lists
+from services.arbitration.rankers.matrix import COLUMNS, FEATURES
+from training.arbitration.lists import ROWS, SIGNS, Floats, Lists
 
 TREES: Final = 400
 PATIENCE: Final = 40
@@ -26,6 +26,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "lambda_l2": 1.0,
     "feature_fraction": 0.8,
     "lambdarank_truncation_level": 3,
+    "monotone_constraints": [*(SIGNS[name] for name in FEATURES), 0, 0],
     "deterministic": True,
     "force_row_wise": True,
     "num_threads": 1,

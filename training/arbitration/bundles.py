@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import yaml
 
 from services.arbitration.rankers.loading import BUNDLED
 from services.arbitration.rankers.matrix import COLUMNS
 from services.arbitration.stages.calibrate import Calibration
+from services.runtime.model_store import ModelStore
+from services.runtime.onnx import OnnxClient
+from training.arbitration.lists import Floats, Lists
 
 VERSION: Final = "1"
+
+TOLERANCE: Final = 1e-3
+"""What scores may differ between a model and its graph, in points."""
 
 _TENSORS: Final[Mapping[str, tuple[str, list[int], str, list[int]]]] = {
     "rank-linear": ("rows", [-1, len(COLUMNS)], "scores", [-1, 1]),
@@ -52,9 +60,36 @@ def write_bundle(name: str, content: bytes, calibration: Calibration, folder: Pa
     return folder / name
 
 
+def check_bundle(name: str, lists: Lists, scores: Floats, folder: Path = BUNDLED) -> None:
+    """Raises ValueError unless the graph as it is served gives the scores of the model it was made from."""
+
+    async def served(inputs: Floats) -> Floats:
+        client = OnnxClient(ModelStore([folder]), threads=1)
+        outputs = await client.infer(f"antiphon/{name}", {_TENSORS[name][0]: inputs})
+        await client.close()
+        made: Floats = outputs["scores"]
+        return made
+
+    for size in range(1, int(lists.sizes.max()) + 1):
+        chosen = np.flatnonzero(lists.sizes == size)[:50]
+        if not len(chosen):
+            continue
+        own = lists.rows[chosen, : size + 1]
+        rows = own if name == "rank-bilstm" else own.reshape(-1, own.shape[-1])
+        found = asyncio.run(served(np.ascontiguousarray(rows))).reshape(len(chosen), size + 1)
+        if not np.allclose(found, scores[chosen, : size + 1], atol=TOLERANCE):
+            raise ValueError(f"{name} is served otherwise than it was trained: lists of {size}")
+
+
 def write_scores(name: str, report: Mapping[str, Any], folder: Path = BUNDLED) -> None:
     """The figures of a run, beside the card."""
     (folder / name / "scores.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def read_scores(name: str, folder: Path = BUNDLED) -> dict[str, Any]:
+    """The figures beside the card."""
+    read: dict[str, Any] = json.loads((folder / name / "scores.json").read_text(encoding="utf-8"))
+    return read
 
 
 def as_json(parameters: Mapping[str, Any]) -> bytes:

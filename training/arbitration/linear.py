@@ -11,16 +11,17 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from services.arbitration.rankers.linear import NONE_OF_THEM, NONE_PER_OUT_OF_SCOPE, WEIGHTS
 from services.arbitration.rankers.matrix import COLUMNS, FEATURES
-from training.arbitration.lists import NONE, Floats, Lists, softmax
+from training.arbitration.lists import NONE, SIGNS, Floats, Lists, softmax
 
 Weights = npt.NDArray[np.float64]
 
 OUT_OF_SCOPE: Final = COLUMNS.index("out_of_scope")
 ROUNDS: Final = 400
 RATE: Final = 0.15
-DECAY: Final = 1e-4
-"""Weight of the squared weights in the loss."""
+PRIOR: Final = 1e-3
+"""What a squared point of difference from the weights set by hand costs: they speak where the simulator says little."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,21 @@ def _design(lists: Lists) -> npt.NDArray[np.float64]:
 
 
 def fit(lists: Lists, *, rounds: int = ROUNDS) -> Linear:
-    """Adam on all lists at once: deterministic, and convex, so there is nothing to choose."""
+    """Adam on all lists at once, weights kept to their `SIGNS`: deterministic and convex, so nothing is to choose."""
     made = _design(lists)
-    weights = np.zeros(made.shape[-1])
+    signs = np.array([*(SIGNS[name] for name in FEATURES), 0, 1])
+    prior = np.array([*(WEIGHTS[name] for name in FEATURES), NONE_OF_THEM, NONE_PER_OUT_OF_SCOPE])
+    weights = prior.copy()
     first, second = np.zeros_like(weights), np.zeros_like(weights)
     wanted = np.zeros(made.shape[:2])
     wanted[np.arange(len(lists)), lists.right] = 1.0
     flat = made.reshape(-1, made.shape[-1])
     for step in range(1, rounds + 1):
         off = softmax(lists, (made @ weights).astype(np.float32)) - wanted
-        slope = flat.T @ off.reshape(-1) / len(lists) + 2 * DECAY * weights
+        slope = flat.T @ off.reshape(-1) / len(lists) + 2 * PRIOR * (weights - prior)
         first = 0.9 * first + 0.1 * slope
         second = 0.99 * second + 0.01 * slope**2
         rate = RATE * (1.0 - step / (rounds + 1)) ** 0.5
         weights -= rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.99**step)) + 1e-8)
+        weights[signs * weights < 0] = 0.0
     return Linear(weights)

@@ -1,8 +1,8 @@
 """Trains the three rankers on simulated turns and writes their bundles.
 
     pip install -r requirements/train.txt
-    python -m training.arbitration.train                    # seed 1; all three, with ablations
-    python -m training.arbitration.train --no-ablations     # the bundles alone
+    python -m training.arbitration.train                          # seed 1; the bundles, and their figures
+    python -m training.arbitration.train --ablations --share 0.2  # and what each group of features is worth
 
 Everything is chosen on the development worlds (stopping, temperature and shifts); the test worlds are looked at once,
 by the figures that are printed and written to `scores.json`.
@@ -21,18 +21,19 @@ from services.arbitration.rankers.linear import NONE_OF_THEM, NONE_PER_OUT_OF_SC
 from services.arbitration.rankers.matrix import COLUMNS, FEATURES
 from services.arbitration.stages.calibrate import Calibration
 from training.arbitration import boosted, calibrating, linear, recurrent
-from training.arbitration.bundles import as_json, write_bundle, write_scores
+from training.arbitration.bundles import as_json, check_bundle, read_scores, write_bundle, write_scores
 from training.arbitration.lists import (
     SEED,
-    SIZES,
     STEPS,
     Floats,
     Lists,
+    arrays,
     calibration_error,
     domain_error,
     drawn,
     hits,
     interval,
+    simulated,
     softmax,
 )
 
@@ -54,29 +55,36 @@ FITS: Final[Mapping[str, Fit]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--no-ablations", action="store_true")
-    parser.add_argument("--share", type=float, default=1.0, help="of the households, for a quick look")
+    parser.add_argument("--ablations", action="store_true", help="leaves the bundles, adds to their figures")
+    parser.add_argument("--share", type=float, default=1.0, help="of the households to train on")
     options = parser.parse_args(arguments)
-    train, dev, test = (drawn(part, share=options.share) for part in SIZES)
+    (ablate if options.ablations else train_all)(options.share)
+
+
+def train_all(share: float) -> None:
+    """Writes the three bundles."""
+    train, dev = (drawn(part, share=share) for part in ("train", "dev"))
+    test, fresh = (arrays(simulated("test", fresh=fresh)) for fresh in (False, True))
     print(f"{len(train)} + {len(dev)} + {len(test)} turns", flush=True)
-    baselines = _baselines(test)
+    baselines = _baselines(test) | {"fresh": _baselines(fresh)}
     print(baselines, flush=True)
-    reports: dict[str, dict[str, Any]] = {}
     for name, fit in FITS.items():
         started = time.monotonic()
         model = fit(train, dev)
         scores = model.scores(dev)
         calibration = calibrating.fit(dev, scores)
-        report = {"seed": SEED, "turns": {"train": len(train), "dev": len(dev), "test": len(test)}}
-        reports[name] = report | {"test": _measured(test, model.scores(test), calibration), "baselines": baselines}
-        print(name, f"{time.monotonic() - started:.0f} s", reports[name]["test"], flush=True)
+        report: dict[str, Any] = {"seed": SEED, "turns": {"train": len(train), "dev": len(dev), "test": len(test)}}
+        report |= {
+            "test": _measured(test, model.scores(test), calibration),
+            "fresh": _measured(fresh, model.scores(fresh), calibration),
+            "baselines": baselines,
+        }
+        print(name, f"{time.monotonic() - started:.0f} s", report["test"], report["fresh"], flush=True)
         content = as_json(model.parameters) if isinstance(model, linear.Linear) else _onnx(model)
         write_bundle(name, content, calibration)
-        write_scores(name, reports[name])
-    if not options.no_ablations:
-        for name, fit in FITS.items():
-            reports[name]["ablations"] = _ablations(name, fit, train, dev, test)
-            write_scores(name, reports[name])
+        if not isinstance(model, linear.Linear):
+            check_bundle(name, dev, scores)
+        write_scores(name, report)
 
 
 def _onnx(model: Scoring) -> bytes:
@@ -113,21 +121,27 @@ def _top1(found: Any) -> dict[str, Any]:
     return {"top1": round(float(found.mean()), 4), "top1_95": [round(low, 4), round(high, 4)]}
 
 
-def _ablations(name: str, fit: Fit, train: Lists, dev: Lists, test: Lists) -> list[dict[str, Any]]:
-    """Groups of features added one after the other; `gain` over the step before, with its interval over turns."""
-    before = hits(test, test.rows[..., COLUMNS.index("intent_confidence")])
+def ablate(share: float) -> None:
+    """Groups of features added one after the other, for each ranker trained anew; adds to the figures of the bundles.
+
+    `gain` is over the step before, with its interval over turns.
+    """
+    train, dev = (drawn(part, share=share) for part in ("train", "dev"))
+    test = arrays(simulated("test"))
     known: list[str] = []
-    steps = []
+    understood = hits(test, test.rows[..., COLUMNS.index("intent_confidence")])
+    before, steps = dict.fromkeys(FITS, understood), {name: list[dict[str, Any]]() for name in FITS}
     for step, own in STEPS.items():
         known += own
-        found = hits(test, fit(train.only(known), dev.only(known)).scores(test.only(known)))
-        gain = found.astype(float) - before
-        low, high = interval(gain)
-        told = {**_top1(found), "gain": round(float(gain.mean()), 4), "gain_95": [round(low, 4), round(high, 4)]}
-        steps.append({"step": step, **told})
-        print(name, step, told, flush=True)
-        before = found
-    return steps
+        for name, fit in FITS.items():
+            found = hits(test, fit(train.only(known), dev.only(known)).scores(test.only(known)))
+            gain = found.astype(float) - before[name]
+            low, high = interval(gain)
+            told = {**_top1(found), "gain": round(float(gain.mean()), 4), "gain_95": [round(low, 4), round(high, 4)]}
+            print(name, step, told, flush=True)
+            steps[name].append({"step": step, **told})
+            before[name] = found
+            write_scores(name, {**read_scores(name), "ablation_turns": len(train), "ablations": steps[name]})
 
 
 if __name__ == "__main__":

@@ -181,6 +181,32 @@ class TestArbitration:
         refused = await failure(stub.Rank(arbitration_pb2.RankRequest(language_code="en")))
         assert refused.bad_fields == ["interpretations"]
 
+    @pytest.mark.parametrize(
+        ("ranker", "model"),
+        [
+            (arbitration_pb2.RANKER_KIND_LINEAR, "antiphon/rank-linear@"),
+            (arbitration_pb2.RANKER_KIND_LAMBDA_MART, "antiphon/rank-lambdamart@"),
+            (arbitration_pb2.RANKER_KIND_BI_LSTM, "antiphon/rank-bilstm@"),
+            (arbitration_pb2.RANKER_KIND_SHORTLIST, "antiphon/shortlister-order@"),
+        ],
+    )
+    async def test_a_request_names_its_ranker(self, front: grpc.aio.Channel, ranker: int, model: str) -> None:
+        stub = arbitration_pb2_grpc.ArbitrationServiceStub(front)
+        readings = [
+            understanding_pb2.Interpretation(intent="clock.time", skill_id="clock", intent_confidence=0.9, score=0.9),
+            understanding_pb2.Interpretation(intent="clock.date", skill_id="clock", intent_confidence=0.05, score=0.05),
+        ]
+        request = arbitration_pb2.RankRequest(
+            language_code="en", interpretations=readings, include_features=True, ranker=ranker
+        )
+        decision = (await stub.Rank(request)).decision
+        assert decision.candidates[decision.winner_index].interpretation.intent == "clock.time"
+        assert decision.ranker.model.startswith(model)
+        told = [one.name for one in decision.candidates[0].features if one.HasField("contribution")]
+        assert ("nlu.intent_confidence" in told) is (ranker != arbitration_pb2.RANKER_KIND_SHORTLIST)
+        request.ranker = 77
+        assert (await failure(stub.Rank(request))).bad_fields == ["ranker"]
+
     async def test_feedback_counts_once(self, front: grpc.aio.Channel) -> None:
         stub = arbitration_pb2_grpc.ArbitrationServiceStub(front)
         events = await ask(front, "what is two plus three")

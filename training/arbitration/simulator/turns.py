@@ -37,13 +37,19 @@ ASKED_BACK: Final = 0.12
 ANSWERS: Final = 0.85
 """Shares: of turns that go on with the last one's domain; that follow a question of a skill; of those, that answer."""
 
-MISHEARD: Final = 0.12
+MISHEARD: Final = 0.15
 SECOND: Final = 0.6
 """Share of turns whose best alternative has wrong words; of these, whose right words are the second or third."""
+
+ALIKE: Final = 0.7
+"""Share of wrong alternatives that mean what the other wrong ones mean."""
 
 REWRITES: Final = 0.25
 REWRITE_RIGHT: Final = 0.85
 """Share of misheard turns that a rewrite is known for; of rewrites, that are right."""
+
+LEAST: Final = 0.02
+"""Labels less likely than this are not told."""
 
 JITTER: Final = 0.15
 """Standard deviation of the logarithm of how much better an overlapping skill's phrases fit than another's."""
@@ -87,20 +93,23 @@ class _Wish:
     unable: frozenset[str] = frozenset()
 
 
-def turns(part: str, *, worlds: int, households: int, each: int, seed: int, silent: float = 0.0) -> Iterator[Turn]:
+def turns(
+    part: str, *, worlds: int, households: int, each: int, seed: int, silent: float = 0.0, fresh: bool = False
+) -> Iterator[Turn]:
     """`worlds * households * each` turns, the same for the same arguments.
 
     Args:
         part: "train", "dev" or "test": which readings are drawn from; worlds of two parts are never the same.
         each: turns of a household.
+        fresh: installations with one skill per domain, whose households have chosen nothing.
         silent: share of CanFulfill calls that hang and count as missing, beside the usual ones.
     """
     confusions = Confusions.of(part)
     for number in range(worlds):
-        rng = np.random.default_rng((sum(part.encode()), seed, number))
-        world = World.drawn(rng, confusions)
+        rng = np.random.default_rng((sum(part.encode()), seed, number, int(fresh)))
+        world = World.drawn(rng, confusions, fresh=fresh)
         for at in range(households):
-            household = Household.drawn(rng, world, at)
+            household = Household.drawn(rng, world, at, fresh=fresh)
             yield from _Living(rng, world, household, confusions, silent).turns(each)
 
 
@@ -193,9 +202,12 @@ class _Living:
         sure = sorted((float(rng.beta(4, 3)) for _ in range(count)), reverse=True)
         if true == 0:
             sure[0] = max(float(rng.beta(9, 2)), sure[0])
-        reads = [
-            self._read(wish.label if at == true else self._misheard(wish.label), wish.short) for at in range(count)
-        ]
+        # Wrong alternatives mostly have the same wrong words: "call tom", "call tom now".
+        wrong = self._misheard(wish.label)
+        about = [wrong if self._chance(ALIKE) else self._misheard(wish.label) for _ in range(count)]
+        if true >= 0:
+            about[true] = wish.label
+        reads = [self._read(label, wish.short) for label in about]
         rewrite = None
         if true != 0 and self._chance(REWRITES):
             rewrite = count
@@ -232,6 +244,8 @@ class _Living:
         outside = sum(weight * read.outside for weight, read in zip(weights, reads, strict=True))
         readings = []
         for label, parts in said.items():
+            if sum(parts.values()) < LEAST:
+                continue
             providers = self._world.providers.get(label, ())
             fits = np.exp(JITTER * self._rng.normal(size=len(providers)))
             for skill, fit in zip(providers, fits / fits.sum() if len(fits) else fits, strict=True):

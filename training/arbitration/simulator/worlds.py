@@ -4,8 +4,9 @@
 the readings of words (`confusions`); the constants below say what is assumed of people and skills, and no figure got
 from it says anything of people.
 
-- A world has 60 intents in 18 domains; each domain has three to five skills, each serving most of the
+- A world has 60 intents in 18 domains; each domain has three or four skills, each serving most of the
   domain's intents, so that an intent has about three providers. A skill has a quality that no ranker sees.
+- A world of a fresh installation has one skill per domain, and its households have chosen nothing.
 - A household likes some skills better than others (hidden), has usually chosen one per domain, now and then more,
   mostly what it likes, and has a history of uses and endings.
 - Worlds differ in everything, so that those of training, development and test share no skill and no household.
@@ -24,10 +25,10 @@ from services.arbitration.manifests import IntentSpec, Manifest, SlotSpec
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry
 from training.arbitration.simulator.confusions import Confusions
 
-COVERED: Final = 0.85
+COVERED: Final = 0.92
 """Share of its domain's intents that a skill serves."""
 
-SKILLS: Final = (3, 5)
+SKILLS: Final = (3, 4)
 """Least and most skills of a domain."""
 
 ASKED: Final = 0.8
@@ -57,8 +58,8 @@ WHIM: Final = 0.35
 
 NOW: Final = 1_750_000_000.0
 DAY: Final = 86_400.0
-HISTORY: Final = 80
-"""Turns of a household before the first that counts, within 60 days."""
+HISTORY: Final = (5, 500)
+"""Least and most turns of a household before the first that counts, within 60 days; their logarithm is uniform."""
 
 LOCALES: Final = ("en-US", "en-GB")
 
@@ -93,17 +94,17 @@ class World:
         return tuple(self.providers)
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, confusions: Confusions) -> World:
-        """A world of the intents that there are readings of."""
+    def drawn(cls, rng: np.random.Generator, confusions: Confusions, *, fresh: bool = False) -> World:
+        """A world of the intents that there are readings of; a fresh one has no overlap."""
         labels = [label for label, reads in confusions.by_label.items() if label != "out_of_scope" and reads]
         slotted = {label: bool(rng.random() < 0.5) for label in labels if rng.random() < WITH_SLOT}
         domains: dict[str, list[str]] = {}
         for label in labels:
             domains.setdefault(label.partition("_")[0], []).append(label)
         skills = [
-            _provider(rng, f"{domain}_{number}", own)
+            _provider(rng, f"{domain}_{number}", own, 1.0 if fresh else COVERED)
             for domain, own in domains.items()
-            for number in range(int(rng.integers(SKILLS[0], SKILLS[1] + 1)))
+            for number in range(1 if fresh else int(rng.integers(SKILLS[0], SKILLS[1] + 1)))
         ]
         registry = SkillRegistry()
         for skill in skills:
@@ -113,8 +114,8 @@ class World:
         return cls(registry, tuple(skills), {label: own for label, own in providers.items() if own}, slotted)
 
 
-def _provider(rng: np.random.Generator, skill_id: str, labels: Sequence[str]) -> Provider:
-    served = frozenset(label for label in labels if rng.random() < COVERED) or frozenset(labels[:1])
+def _provider(rng: np.random.Generator, skill_id: str, labels: Sequence[str], covered: float) -> Provider:
+    served = frozenset(label for label in labels if rng.random() < covered) or frozenset(labels[:1])
     return Provider(
         skill_id, served, float(rng.normal()), float(rng.uniform(*STOCKED)), able=float(rng.uniform(0.8, 1.0))
     )
@@ -145,17 +146,18 @@ class Household:
     book: FeedbackBook = field(default_factory=FeedbackBook)
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, world: World, number: int) -> Household:
-        """Moves in: chooses skills, and lives through its history."""
+    def drawn(cls, rng: np.random.Generator, world: World, number: int, *, fresh: bool = False) -> Household:
+        """Moves in: chooses skills, and lives through its history; a fresh one has chosen nothing."""
         likes = {skill.skill_id: float(rng.normal()) for skill in world.skills}
         locale = LOCALES[int(rng.integers(len(LOCALES)))]
-        chosen = frozenset(_chosen(rng, world, likes))
+        chosen = frozenset() if fresh else frozenset(_chosen(rng, world, likes))
         tenant = f"household-{number}"
         for skill_id in chosen:
             world.registry.enable(tenant, skill_id)
         interests = rng.dirichlet(np.full(len(world.labels), 0.3))
         household = cls(tenant, locale, likes, interests, chosen)
-        for age in sorted(rng.uniform(0.0, 60.0, HISTORY), reverse=True):
+        past = int(np.exp(rng.uniform(*np.log(HISTORY))))
+        for age in sorted(rng.uniform(0.0, 60.0, past), reverse=True):
             label = world.labels[int(rng.choice(len(world.labels), p=interests))]
             household.served(rng, household.prefers(rng, world.providers[label]), label, NOW - age * DAY)
         return household

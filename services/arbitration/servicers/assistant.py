@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
 
 from antiphon.arbitration.v1 import assistant_pb2
 from antiphon.asr.v1 import recognition_pb2
@@ -18,8 +13,7 @@ from services.arbitration.adapters.session import SessionPorts
 from services.arbitration.adapters.values import seconds, set_seconds
 from services.arbitration.contexts import Profile, TurnType
 from services.arbitration.conversation import Conversation
-from services.arbitration.devices.claims import Account, Claims
-from services.arbitration.events import Event, TurnEnded
+from services.arbitration.devices.claims import Account
 from services.arbitration.inputs import (
     Audio,
     BargedIn,
@@ -32,25 +26,18 @@ from services.arbitration.inputs import (
     StartTurn,
     Typed,
 )
-from services.arbitration.ledger import LatencyLedger, Mark
 from services.arbitration.opening import Opening, no_sound
 from services.arbitration.replica import FrontDoor
-from services.runtime import telemetry
+from services.arbitration.servicers.streaming import Grant, Stream
 from services.runtime.audio import AudioFormat, Encoding
 from services.runtime.calls import Call
-from services.runtime.errors import AntiphonError, FailedPrecondition, InvalidInput
+from services.runtime.errors import FailedPrecondition, InvalidInput
 from services.runtime.language import canonical
-
-log = logging.getLogger(__name__)
 
 MAX_CHUNK = 15 * 1024
 MAX_TEXT = 4000
 MAX_KEY = 128
 MAX_LANGUAGES = 10
-ACKNOWLEDGE_S = 1.0
-"""Longest time without a `received_audio_offset` while audio comes in."""
-
-MEASURED = (Mark.ENDPOINT, Mark.FINAL, Mark.DECISION, Mark.FIRST_TEXT, Mark.FIRST_AUDIBLE, Mark.COMPLETED)
 
 _TURN_TYPES = {
     context_pb2.TURN_TYPE_FOLLOWUP: TurnType.FOLLOWUP,
@@ -82,17 +69,17 @@ class AssistantServicer:
         conversation = Conversation(self._door.premises(ports, end_silence), opening)
         await self._door.until_taught()
         inbox = _Inbox(requests, format_, ports.recogniser, opening.profile)
-        stream = _Stream(conversation, self._messages(config, opening), call, self._grant(config, call))
+        stream = Stream(conversation, self._messages(config, opening), call, self._grant(config, call))
         async for message in stream.run(inbox.inputs()):
             yield message
 
-    def _grant(self, config: assistant_pb2.ConverseConfig, call: Call) -> _Grant | None:
+    def _grant(self, config: assistant_pb2.ConverseConfig, call: Call) -> Grant | None:
         """What ClaimActivation granted to this device; None without one."""
         if not config.wake.activation_id:
             return None
         account = Account(call.principal.tenant, call.principal.user)
         device = config.context.device.device_id
-        return _Grant(self._door.claims, account, config.wake.phrase, config.wake.activation_id, device)
+        return Grant(self._door.claims, account, config.wake.phrase, config.wake.activation_id, device)
 
     def _locale(self, config: assistant_pb2.ConverseConfig, call: Call) -> str:
         """The first of the client's languages that recognition and understanding serve."""
@@ -124,124 +111,6 @@ class AssistantServicer:
             max_session_s=limits.session_s,
             idle_s=limits.idle_s,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Grant:
-    """An activation that a device says it was granted."""
-
-    claims: Claims
-    account: Account
-    phrase: str
-    activation_id: str
-    device_id: str
-
-    async def lost(self) -> None:
-        """Returns when another device answers; never if this one does.
-
-        While the claims cannot be compared the device goes on: it was granted once.
-        """
-        try:
-            if await self.claims.lost(self.account, self.phrase, self.activation_id, self.device_id):
-                return
-        except AntiphonError as error:
-            log.warning("a grant was not compared: %s", error.reason)
-        await asyncio.get_running_loop().create_future()
-
-
-class _Stream:
-    """Numbers the messages of one conversation and acknowledges audio when there is nothing else to say.
-
-    A conversation whose device was granted too early ends as soon as another one answers.
-    """
-
-    def __init__(self, conversation: Conversation, messages: Messages, call: Call, grant: _Grant | None) -> None:
-        self._grant = grant
-        self._conversation = conversation
-        self._messages = messages
-        self._call = call
-        self._heard = 0.0
-        call.complete_ending = self._number
-
-    async def run(self, inputs: AsyncIterator[Input]) -> AsyncGenerator[assistant_pb2.ConverseResponse, None]:
-        revoked = asyncio.create_task(self._grant.lost()) if self._grant is not None else None
-        try:
-            async with aclosing(_or_silence(self._conversation.run(inputs), ACKNOWLEDGE_S, revoked)) as events:
-                async for event in events:
-                    self._call.resume_token = self._conversation.resume_token
-                    for message in self._of(event):
-                        self._number(message)
-                        yield message
-            if revoked is not None and revoked.done():
-                yield self._revocation()
-        finally:
-            if revoked is not None:
-                revoked.cancel()
-
-    def _revocation(self) -> assistant_pb2.ConverseResponse:
-        assert self._grant is not None
-        message = assistant_pb2.ConverseResponse()
-        message.activation_revoked.activation_id = self._grant.activation_id
-        message.activation_revoked.reason = "OTHER_DEVICE"
-        self._number(message)
-        return message
-
-    def _of(self, event: Event | None) -> list[assistant_pb2.ConverseResponse]:
-        if event is not None:
-            if isinstance(event, TurnEnded) and event.ledger is not None:
-                _measure(event.ledger)
-            return list(self._messages.of(event))
-        if self._conversation.received_audio <= self._heard:
-            return []
-        message = assistant_pb2.ConverseResponse()
-        message.audio_acknowledged.SetInParent()
-        return [message]
-
-    def _number(self, message: assistant_pb2.ConverseResponse) -> None:
-        self._conversation.sequence += 1
-        message.sequence_number = self._conversation.sequence
-        self._heard = self._conversation.received_audio
-        # Not what was received but what is safe: from there on a resumed client sends again.
-        self._call.received_audio_s = self._conversation.safe_audio
-        set_seconds(message.received_audio_offset, self._conversation.safe_audio)
-
-
-def _measure(ledger: LatencyLedger) -> None:
-    """The turn's latency by stage, from the end of speech (a typed turn's text: from its arrival)."""
-    spoken = ledger.marks.get(Mark.END_OF_SPEECH, 0.0)
-    for mark in MEASURED:
-        if mark in ledger.marks:
-            telemetry.TURN_STAGE_SECONDS.record(max(0.0, ledger.marks[mark] - spoken), {"stage": str(mark)})
-
-
-async def _or_silence(
-    events: AsyncIterator[Event], limit_s: float, revoked: asyncio.Future[None] | None = None
-) -> AsyncGenerator[Event | None, None]:
-    """The events, and None whenever `limit_s` seconds pass without one; no more after the first once `revoked`."""
-    pending: asyncio.Future[Event] | None = None
-    ending: set[asyncio.Future[None]] = set()
-    try:
-        while not any(future.done() for future in ending):
-            pending = pending or asyncio.ensure_future(anext(events))
-            waited: set[asyncio.Future[Any]] = {pending, *ending}
-            done, _ = await asyncio.wait(waited, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                yield None
-            if not pending.done():
-                continue
-            finished, pending = pending, None
-            try:
-                event = finished.result()
-            except StopAsyncIteration:
-                return
-            ending = {revoked} if revoked is not None else ending
-            yield event
-    finally:
-        if pending is not None:
-            pending.cancel()
-            await asyncio.gather(pending, return_exceptions=True)
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()
 
 
 class _Inbox:

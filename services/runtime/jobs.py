@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from services.runtime.errors import Internal, Unavailable
+from services.runtime.machine import new_folder
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -65,14 +67,21 @@ def _cluster(address: str) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
-    own: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+    if ray.is_initialized():  # this process is a platform's, or a job of its own
+        yield ray
+        return
+    folder = new_folder() if address == LOCAL else None
+    own: dict[str, Any] = {"include_dashboard": False, "_temp_dir": str(folder)} if folder else {}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **own)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise Unavailable(
-            f"no Ray cluster answers at '{address}', or it wants another RAY_AUTH_TOKEN", reason="CLUSTER_UNREACHABLE"
-        ) from error
-    try:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **own)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            raise Unavailable(
+                f"no Ray cluster answers at '{address}', or it wants another RAY_AUTH_TOKEN",
+                reason="CLUSTER_UNREACHABLE",
+            ) from error
         yield ray
     finally:
         ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)

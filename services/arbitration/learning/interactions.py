@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from services.arbitration.hypotheses import Candidate, Decision, Hypothesis
+from services.arbitration.hypotheses import Candidate, Decision, Features, Hypothesis
 
 SCHEMA: Final = 1
 """Version of a row. Fields are only added within a version; a reader refuses a newer one."""
@@ -92,6 +92,11 @@ class Interaction:
     reward: float | None = None
 
 
+_FIELDS: Final = tuple(f.name for f in fields(Interaction))
+_OPTION_FIELDS: Final = tuple(f.name for f in fields(Option))
+_FEATURES: Final = tuple(f.name for f in fields(Features))
+
+
 @dataclass(frozen=True, slots=True)
 class Pseudonyms:
     """Names as the log writes them: HMAC-SHA-256 (RFC 2104) under the installation's key, 16 hex digits."""
@@ -120,8 +125,10 @@ def options_of(decision: Decision) -> tuple[tuple[Option, ...], int]:
 
 
 def plain_row(row: Interaction) -> dict[str, Any]:
-    """The row as plain values."""
-    return asdict(row)
+    """The row as plain values, features as pairs. `asdict` would copy every feature, and take ten times as long."""
+    values = {name: getattr(row, name) for name in _FIELDS}
+    values["options"] = [{**_of(option), "features": list(option.features.items())} for option in row.options]
+    return values
 
 
 def row_from(values: Mapping[str, Any]) -> Interaction:
@@ -133,8 +140,12 @@ def row_from(values: Mapping[str, Any]) -> Interaction:
     return Interaction(**known)
 
 
+def _of(option: Option) -> dict[str, Any]:
+    return {name: getattr(option, name) for name in _OPTION_FIELDS}
+
+
 def _option(candidate: Candidate) -> Option:
-    features = {name: float(value) for name, value in asdict(candidate.features).items()}
+    features = {name: float(getattr(candidate.features, name)) for name in _FEATURES}
     return Option(
         candidate.hypothesis.skill_id,
         candidate.hypothesis.intent,

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import fsspec
 import pyarrow as pa
@@ -101,7 +101,7 @@ class ParquetPlace:
         for row in rows:
             by_day.setdefault(_day(row.at), []).append(row)
         for day, of_day in by_day.items():
-            self._write(f"turns/date={day}", pa.Table.from_pylist([_columns(row) for row in of_day], TURNS))
+            self._write(f"turns/date={day}", pa.Table.from_pylist([plain_row(row) for row in of_day], TURNS))
         self._sweep()
 
     def write_remarks(self, remarks: Sequence[Remark]) -> None:
@@ -182,12 +182,6 @@ class ParquetPlace:
                     self._fs.rm(folder, recursive=True)
         except OSError:
             self._swept = ""  # tried again with the next file
-
-
-def _columns(row: Interaction) -> dict[str, Any]:
-    values = plain_row(row)
-    values["options"] = [{**option, "features": list(option["features"].items())} for option in values["options"]]
-    return values
 
 
 def _day(at: float) -> str:

@@ -10,6 +10,7 @@ from a late one. Each stage keeps its budget; what a miss costs is evidence, nev
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -78,6 +79,7 @@ class Judge:
         rewriter: published rewrites; None without.
         explorer: tries another candidate now and then; None without.
         trial: a ranker on trial; None without.
+        arms: arms of split traffic that a turn is on, as "capability=arm".
     """
 
     understanding: UnderstandingPort
@@ -92,6 +94,7 @@ class Judge:
     rewriter: Rewriter | None = None
     explorer: Explorer | None = None
     trial: RankerTrial | None = None
+    arms: Callable[[TurnContext], tuple[str, ...]] = lambda context: ()
     _interpreting: Interpreting = field(init=False)
 
     def __post_init__(self) -> None:
@@ -167,6 +170,7 @@ class Judge:
             stages=(*evidence.stages, *stages.reports),
             ranker=ranked.by,
             rewrite_id=_rewritten(decision, evidence),
+            arms=self.arms(context),
         )
 
     async def explained(self, decision: Decision) -> Decision:

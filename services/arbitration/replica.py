@@ -111,6 +111,7 @@ class FrontDoor:
         rankers = await load_rankers(models, RankerKind(settings.ranker.upper()), learned=settings.learned_weights)
         judge = Judge(understanding, registry, fulfilments, feedback=explanations.book, rankers=rankers)
         explanations.explain = judge.explained
+        judge.arms = channels.arms
         school = await School.open(store, explanations.book, judge.rankers, _learning(settings, runtime))
         judge.rewriter, judge.trial = school.rewrites, school.trial
         if school.log.place is not None:

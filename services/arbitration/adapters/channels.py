@@ -58,6 +58,13 @@ class Channels:
         named = self.directory.named(arm.pool) if arm is not None else None
         return named or self.directory.resolve(capability, locale, tenant, context.arm or DEFAULT_ARM)
 
+    def arms(self, context: TurnContext) -> tuple[str, ...]:
+        """Arms of split traffic that the turn's session is on, as "capability=arm"."""
+        session, locale = context.session_id, context.profile.locale
+        capabilities = dict.fromkeys(pool.capability for pool in self.directory.pools)
+        found = ((name, self._traffic.assign(session, name, locale)) for name in capabilities)
+        return tuple(f"{name}={arm.name}" for name, arm in found if arm is not None)
+
     def stub(self, stub: Callable[[grpc.aio.Channel], Stub], capability: str, context: TurnContext) -> Stub:
         """A stub on the pool's channel."""
         return stub(self.channel(self.pool(capability, context).target))

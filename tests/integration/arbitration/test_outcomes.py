@@ -17,6 +17,8 @@ from antiphon.arbitration.v1 import (
     decision_pb2,
     registry_pb2,
     registry_pb2_grpc,
+    traffic_pb2,
+    traffic_pb2_grpc,
 )
 from antiphon.nlu.v1 import understanding_pb2 as nlu_pb2
 from antiphon.nlu.v1 import understanding_pb2_grpc as nlu_grpc
@@ -211,3 +213,12 @@ async def test_an_explanation_tells_candidates_points_costs_and_stages(market: M
         latency_pb2.STAGE_RANKING,
     ]
     assert told.ranker.model
+    assert not told.arms
+
+
+async def test_arms_of_split_traffic_are_named(market: Market) -> None:
+    arm = traffic_pb2.Arm(name="canary", pool="nlu", weight=1.0)
+    split = traffic_pb2.TrafficSplit(capability="nlu", arms=[arm])
+    await traffic_pb2_grpc.TrafficServiceStub(market.channel).SetWeights(traffic_pb2.SetWeightsRequest(split=split))
+    events = await market.talk("what time is it")
+    assert [list(event.decision.arms) for event in events if event.HasField("decision")] == [["nlu=canary"]]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from services.arbitration.adapters.decisions import to_decision, to_ledger
+from services.arbitration.budgets import Budgets, Stage
 from services.arbitration.circuits import Circuits
 from services.arbitration.contexts import ConversationState, PendingPrompt, Profile, PromptKind, TurnContext
 from services.arbitration.hypotheses import (
@@ -44,6 +45,8 @@ pytestmark = pytest.mark.unit
 
 CONTEXT = TurnContext("session", "turn", Profile("acme", "en"), now=1_000_000.0)
 GONE = Unavailable("gone", reason="POOL_GONE")
+PATIENT = Budgets().with_ms(Stage.REWRITE, 5_000)
+"""A look-up is timed by the real clock, and other work on this machine may come between."""
 
 
 def judge(
@@ -90,7 +93,7 @@ def test_a_rewrite_is_read_beside_the_users_words_and_named_when_it_wins() -> No
     asked = ScriptedUnderstanding({"watt time": MEANINGS["what time is it"]})
     reading = replace(TIME, alternative=1)
     asked.meanings["watt time"] = Understanding((reading,), 0.02)
-    decision, _ = run(decided(judge(asked, rewriter=rewrites), "watt time"))
+    decision, _ = run(decided(judge(asked, rewriter=rewrites, budgets=PATIENT), "watt time"))
     assert rewrites.asked == [("acme", "en", "watt time", "session")]
     assert (decision.action, decision.rewrite_id) == (Action.EXECUTE, "rw-watt time")
     assert decision.winner is not None

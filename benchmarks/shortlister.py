@@ -104,7 +104,13 @@ def calibrated(scores: Floats, outside: npt.NDArray[np.bool_]) -> Callable[[Floa
         gradient = np.array([error @ odds, error.sum()])
         bend = np.array([[curve @ odds**2, curve @ odds], [curve @ odds, curve.sum()]]) + np.eye(2)
         held = held - np.linalg.solve(bend, gradient).clip(-0.5, 0.5)
-    return lambda others: 1 / (1 + np.exp(-(held[0] * _odds(others) + held[1])))
+    slope, bias = float(held[0]), float(held[1])
+
+    def fitted(others: Floats) -> Floats:
+        made: Floats = 1 / (1 + np.exp(-(slope * _odds(others) + bias)))
+        return made
+
+    return fitted
 
 
 def _odds(probabilities: Floats) -> Floats:

@@ -195,8 +195,10 @@ class Lessons:
         held = self._library.shelf.skills.get(name)
         if held is None or held.digest != skill.digest:
             return
-        self._library.adopt({name: models})
-        await self._keep(models)
+        try:
+            await self._keep(models)
+        finally:  # without a store this replica reads by them alone
+            self._library.adopt({name: models})
 
     async def _keep(self, models: SkillModels) -> None:
         value = await asyncio.to_thread(lambda: models.packed)

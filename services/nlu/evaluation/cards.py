@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,12 @@ def table(card: Scorecard) -> Iterator[str]:
     yield f"{card.model}, labels of {card.taxonomy}"
     yield f"{'locale':<10}{'n':>7}{'intents':>9}{'slot F1':>9}{'exact':>8}{'ECE':>7}{'refused':>9}" + _TIMES
     yield from (row(locale, score) for locale, score in card.locales.items())
-    for locale, score in card.locales.items():
-        if score.unknown:
-            names = ", ".join(sorted(score.unknown)[:5]) + (", …" if len(score.unknown) > 5 else "")
-            sentences = f"{sum(score.unknown.values())} sentences"
-            yield f"{locale}: intents that the model does not know: {len(score.unknown)} ({sentences}): {names}"
+    unknown: Counter[str] = Counter()
+    for score in card.locales.values():
+        unknown.update(score.unknown)
+    if unknown:
+        names = ", ".join(name for name, _ in unknown.most_common(5)) + (", …" if len(unknown) > 5 else "")
+        yield f"intents that the model does not know: {len(unknown)} ({unknown.total()} sentences): {names}"
 
 
 def row(locale: str, score: LocaleScore) -> str:

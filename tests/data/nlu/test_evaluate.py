@@ -19,20 +19,21 @@ from tests.fakes.forgetful_labels import ForgetfulLabels
 
 pytestmark = pytest.mark.data
 
-CARD = json.loads((BUNDLED / "intents-en" / "scores.json").read_text(encoding="utf-8"))["slurp"]["model"]
+SCORES = BUNDLED / "intents-en" / "scores.json"
 
 
 def test_slurp_test_is_read_as_the_card_says(data: Path, tmp_path: Path) -> None:
+    told = json.loads(SCORES.read_text(encoding="utf-8"))["slurp"]["model"]
     card = tmp_path / "card.json"
     assert evaluate(["nlu", "--data", str(data / "text/slurp"), "--format", "slurp", "--json", str(card)]) == 0
     held = json.loads(card.read_text())["locales"]["en"]
     assert held["n"] == 1_486  # the card leaves twelve out that its training made again
-    assert held["intent_accuracy"] == pytest.approx(CARD["accuracy"], abs=0.002)
-    assert held["slot_f1"] == pytest.approx(CARD["slot_f1"], abs=0.015)
+    assert held["intent_accuracy"] == pytest.approx(told["accuracy"], abs=0.002)
+    assert held["slot_f1"] == pytest.approx(told["slot_f1"], abs=0.015)
 
 
 async def test_the_gate_refuses_a_worsened_model_and_not_the_model_itself(data: Path) -> None:
-    samples = FORMATS["slurp"].samples(data / "text/slurp", "devel")
+    samples = FORMATS["slurp"].samples(data / "text/slurp", "devel")[::3]
     client = OnnxClient(ModelStore([BUNDLED]), threads=1)
     engine = await LabelEngine.load(client)
     before = await score(engine, samples, "massive")

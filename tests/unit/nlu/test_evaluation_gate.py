@@ -68,6 +68,9 @@ async def test_sentences_are_counted_by_locale() -> None:
     assert 0 < en.p50_ms <= en.p95_ms
     assert done.locales["de"].intent_accuracy == 0
     assert done.locales["de"].slot_f1 == 1
+    lines = list(cards.table(done))
+    assert [line.split()[0] for line in lines[2:4]] == ["de", "en"]
+    assert lines[4] == "intents that the model does not know: 1 (1 sentences): never_heard_of"
 
 
 async def test_a_card_comes_back_from_its_file(tmp_path: Path) -> None:

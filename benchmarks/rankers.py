@@ -86,7 +86,8 @@ def ablated(train: Lists, test: Lists) -> bool:
     gains: dict[str, tuple[float, float]] = {}
     for step, own in STEPS.items():
         known += own
-        found = hits(test, linear.fit(train.only(known)).scores(test.only(known)))
+        seen = test.only(known)
+        found = hits(seen, linear.fit(train.only(known)).scores(seen))
         gain = found.astype(np.float64) - before
         low, high = interval(gain)
         around = f"[{100 * low:+.1f}, {100 * high:+.1f}]"

@@ -84,12 +84,22 @@ class Lists:
         return self.right < self.sizes
 
     def only(self, names: Iterable[str]) -> Lists:
-        """The same with all other features as if nothing were known."""
-        kept, rows = set(names), self.rows.copy()
+        """The same with all other features as if nothing were known.
+
+        Candidates are in the order of their confidence, since the shortlister's own tells what is enabled.
+        """
+        kept = set(names)
+        candidates = np.arange(ROWS) < self.sizes[:, None]
+        sure = np.where(candidates, self.rows[..., FEATURES.index("intent_confidence")], -1.0)
+        sure[np.arange(len(self)), self.sizes] = -0.5  # "none of them" stays behind the last
+        order = np.argsort(-sure, axis=1, kind="stable")
+        rows = np.take_along_axis(self.rows, order[..., None], axis=1)
         for number, name in enumerate(FEATURES):
             if name not in kept:
                 rows[..., number] = np.where(self.there, getattr(NEUTRAL, name), 0.0)
-        return Lists(rows, self.sizes, self.right, self.in_scope, self.domains, self.names)
+        right = (order == self.right[:, None]).argmax(axis=1)
+        domains = np.take_along_axis(self.domains, order, axis=1)
+        return Lists(rows, self.sizes, right, self.in_scope, domains, self.names)
 
 
 def drawn(part: str, *, seed: int = SEED, share: float = 1.0) -> Lists:

@@ -134,7 +134,8 @@ def ablate(share: float) -> None:
     for step, own in STEPS.items():
         known += own
         for name, fit in FITS.items():
-            found = hits(test, fit(train.only(known), dev.only(known)).scores(test.only(known)))
+            seen = test.only(known)
+            found = hits(seen, fit(train.only(known), dev.only(known)).scores(seen))
             gain = found.astype(float) - before[name]
             low, high = interval(gain)
             told = {**_top1(found), "gain": round(float(gain.mean()), 4), "gain_95": [round(low, 4), round(high, 4)]}

@@ -23,6 +23,7 @@ from services.arbitration.rankers.linear import GROUPS, HAND_SET, WEIGHTS, Linea
 from services.arbitration.rankers.loading import BUNDLED, MODELS, load_rankers
 from services.arbitration.rankers.matrix import COLUMNS, FEATURES, rows
 from services.arbitration.rankers.ranker import Ranker
+from services.arbitration.settings import ArbitrationSettings
 from services.arbitration.stages.calibrate import Calibration, domain_of
 from services.runtime.errors import FailedPrecondition
 from services.runtime.model_store import ModelStore
@@ -284,6 +285,12 @@ def test_weights_that_are_none_are_refused(loop: asyncio.Runner, tmp_path: Path,
     with pytest.raises(FailedPrecondition) as refused:
         load(loop, tmp_path)
     assert refused.value.reason == "MODEL_DEFINITION_INVALID"
+
+
+def test_a_setting_names_a_ranker_there_is() -> None:
+    assert ArbitrationSettings(ranker="bi_lstm").ranker == "bi_lstm"
+    with pytest.raises(ValueError, match="lambda_mart"):
+        ArbitrationSettings(ranker="lambdamart")
 
 
 def test_the_weights_set_by_hand_can_be_chosen(loop: asyncio.Runner) -> None:

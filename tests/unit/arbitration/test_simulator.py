@@ -92,7 +92,8 @@ def test_hanging_skills_are_missing(lived: list[Turn]) -> None:
 def test_what_is_enabled_counts_most(lists: Lists) -> None:
     understood = hits(lists, lists.rows[..., COLUMNS.index("intent_confidence")])
     known = [*STEPS["understanding"], *STEPS["+ enabled"]]
-    enabled = hits(lists, linear.fit(lists.only(known), rounds=100).scores(lists.only(known)))
+    seen = lists.only(known)
+    enabled = hits(seen, linear.fit(seen, rounds=100).scores(seen))
     assert enabled.mean() > understood.mean() + 0.3
 
 
@@ -104,8 +105,14 @@ def test_what_is_left_out_is_as_if_nothing_were_known(lists: Lists) -> None:
     bare = lists.only(["intent_confidence"])
     feedback = FEATURES.index("feedback")
     assert set(np.unique(bare.rows[lists.there][:, feedback]).tolist()) == {NEUTRAL.feedback}
-    assert np.array_equal(bare.rows[..., FEATURES.index("intent_confidence")],
-                          lists.rows[..., FEATURES.index("intent_confidence")])  # fmt: skip
+    sure = bare.rows[..., FEATURES.index("intent_confidence")]
+    assert all(np.all(np.diff(own[:size]) <= 0.0) for own, size in zip(sure, bare.sizes, strict=True))
+    meant = lists.meant_here
+    before, after = (
+        one.rows[np.arange(len(one)), one.right, FEATURES.index("intent_confidence")][meant] for one in (lists, bare)
+    )
+    assert np.array_equal(before, after)  # what was meant is still what was meant
+    assert np.array_equal(bare.right[~meant], bare.sizes[~meant])
 
 
 def test_learned_weights_keep_to_their_signs(lists: Lists) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 import zlib
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -81,6 +82,7 @@ class Locales:
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._learning = asyncio.Semaphore(1)
         self._following = asyncio.Lock()
+        self._ending = threading.Event()
 
     @property
     def readers(self) -> tuple[LocaleReader, ...]:
@@ -149,6 +151,7 @@ class Locales:
 
     async def close(self) -> None:
         """Gives up what is being learnt; a repeat of its call begins anew."""
+        self._ending.set()
         jobs = list(self._jobs.values())
         for job in jobs:
             job.cancel()
@@ -177,7 +180,8 @@ class Locales:
     def _learnt(self, new: NewLocale) -> tuple[Material, LocaleReader]:
         shelf = self._library.shelf
         material = gathered(new, shelf)
-        return material, LocaleReader(new.locale, learn(material.sentences), material.phrases, shelf)
+        model = learn(material.sentences, given_up=self._ending.is_set)
+        return material, LocaleReader(new.locale, model, material.phrases, shelf)
 
     async def _keep(self, reader: LocaleReader) -> None:
         """The model, then the index that makes all replicas serve it; this one does at once."""

@@ -7,7 +7,7 @@ document frequency), by AdaGrad over batches; weights stay as whole numbers of e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from services.nlu.engines.language_features import BUCKETS, encode
 from services.nlu.text import Token
+from services.runtime.errors import Unavailable
 
 _EPOCHS = 12
 _BATCH = 32
@@ -41,11 +42,17 @@ class LinearModel:
         return dict(zip(self.names, (exponents / exponents.sum()).tolist(), strict=True))
 
 
-def learn(sentences: Sequence[tuple[Sequence[Token], str]], seed: int = 1) -> LinearModel:
+def learn(
+    sentences: Sequence[tuple[Sequence[Token], str]], seed: int = 1, given_up: Callable[[], bool] = lambda: False
+) -> LinearModel:
     """Trained on sentences with their names.
+
+    Args:
+        given_up: asked before every batch, so that a replica that ends need not wait.
 
     Raises:
         ValueError: no sentence.
+        Unavailable: `GIVEN_UP`.
     """
     if not sentences:
         raise ValueError("nothing to learn from")
@@ -60,6 +67,8 @@ def learn(sentences: Sequence[tuple[Sequence[Token], str]], seed: int = 1) -> Li
     for _ in range(_EPOCHS):
         order = rng.permutation(len(bags))
         for at in range(0, len(order), _BATCH):
+            if given_up():
+                raise Unavailable("The replica ends.", reason="GIVEN_UP")
             rows = order[at : at + _BATCH]
             buckets = np.concatenate([bags[row][0] for row in rows])
             values = np.concatenate([bags[row][1] for row in rows])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,7 +25,9 @@ from services.arbitration.learning.interactions import Interaction
 from services.arbitration.learning.mining import Found
 from services.arbitration.learning.parquet import ParquetPlace
 from services.arbitration.learning.publication import RewriteBook
-from services.arbitration.learning.school import pseudonyms
+from services.arbitration.learning.rollout import Compared, Phase, RolloutBook, Rules, Seen, Tally
+from services.arbitration.learning.school import REFRESH_S, pseudonyms
+from services.arbitration.rankers.choice import RankerKind
 from services.registry import CAPABILITIES, DEFAULT_POOLS
 from services.runtime.identity import LOCAL
 from services.runtime.platform import PlatformSettings
@@ -153,3 +156,34 @@ class TestRewrites:
                 await asyncio.sleep(0.2)
         assert rewritten[0].startswith("rw-")
         assert "5" in next(e.turn_completed.answer for e in events if e.HasField("turn_completed"))
+
+
+class TestRollout:
+    async def test_a_ranker_that_came_through_serves_until_it_is_stopped(self, tmp_path: Path) -> None:
+        state = tmp_path / "state"
+        async with platform(state, "") as channel:
+            store = await SqliteSessionStore.open(state / "sessions.sqlite3")
+            book = RolloutBook(store, Rules(shadow_turns=1, canary_turns=1, tolerance=1.0))
+            await book.begin(str(RankerKind.SHORTLIST), 0.0)
+            before = await rankers(channel, 3)
+            await book.report("SHORTLIST", Seen(domains={"clock": Compared(1, 0)}), 1.0)
+            full = await book.report("SHORTLIST", Seen(Tally(9, 1), Tally(9, 1)), 2.0)
+            assert full is not None
+            assert full.phase is Phase.FULL
+            await asyncio.sleep(REFRESH_S + 0.5)
+            during = await rankers(channel, 12)
+            await book.stop(3.0)
+            await asyncio.sleep(REFRESH_S + 0.5)
+            after = await rankers(channel, 3)
+            await store.close()
+        assert before.keys() == after.keys() == {"antiphon/rank-linear@1"}
+        assert during.total() - during["antiphon/rank-linear@1"] >= 8  # 95 % of the sessions
+
+
+async def rankers(channel: grpc.aio.Channel, turns: int) -> Counter[str]:
+    """Who ranked, in so many sessions."""
+    found: Counter[str] = Counter()
+    for _ in range(turns):
+        events = await ask(channel, SECRET_WORDS)
+        found[next(e.decision.ranker.model for e in events if e.HasField("decision"))] += 1
+    return found

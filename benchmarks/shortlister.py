@@ -107,15 +107,14 @@ def calibrated(scores: Floats, outside: npt.NDArray[np.bool_]) -> Callable[[Floa
     slope, bias = float(held[0]), float(held[1])
 
     def fitted(others: Floats) -> Floats:
-        made: Floats = 1 / (1 + np.exp(-(slope * _odds(others) + bias)))
-        return made
+        return 1 / (1 + np.asarray(np.exp(-(slope * _odds(others) + bias)), np.float64))
 
     return fitted
 
 
 def _odds(probabilities: Floats) -> Floats:
     bounded = probabilities.clip(1e-6, 1 - 1e-6)
-    return np.log(bounded / (1 - bounded))
+    return np.asarray(np.log(bounded / (1 - bounded)), np.float64)
 
 
 def calibration_error(confidence: Floats, right: npt.NDArray[np.bool_], weights: Floats) -> float:

@@ -61,6 +61,8 @@ def _taught(skill: Skill, around: Sequence[Skill], locale: str) -> dict[str, Bin
         rng = random.Random(f"{intent.full_name} {locale}")
         others = [line for _, line in crowd.drawn(rng, MAX_OTHERS)]
         others += [line for name, lines in own.items() if name != intent.full_name for line in lines]
+        shared = {line.casefold() for line in own[intent.full_name]}  # whoever asks for it may mean either
+        others = [line for line in others if line.casefold() not in shared]
         meant = rows_of(own[intent.full_name])
         others = _unlike(meant, nobody) + others
         taken = rng.sample(others, min(MAX_OTHERS, len(others)))

@@ -141,3 +141,14 @@ async def test_models_outlive_the_replica_and_reach_its_sisters(tmp_path: Path) 
         assert (await read(Stub(other), PARAPHRASE)).interpretations[0].intent == "pets.feed"
     async with GrpcPlatform(platform, {"nlu": SPEC}) as later, grpc.aio.insecure_channel(later.target) as channel:
         assert (await read(Stub(channel), PARAPHRASE)).interpretations[0].intent == "pets.feed"
+
+
+async def test_a_phrase_of_two_skills_is_read_alike_for_both_whoever_was_first(stub: Stub) -> None:
+    await trained(stub, pets(), "a")
+    warn = pb.DIVERGENCE_POLICY_WARN
+    rival = pb.UpdateSkillRequest(manifest=pets(skill_id="rival"), idempotency_key="b", divergence_policy=warn)
+    await stub.UpdateSkill(rival)
+    for at in range(2):
+        scores = {one.skill_id: one.score for one in (await read(stub, FEEDING[0])).interpretations}
+        assert scores["pets"] == pytest.approx(scores["rival"], rel=0.1), "trained" if at else "only one is trained"
+        await trained(stub, pets(skill_id="rival"), "b", divergence_policy=warn)

@@ -166,3 +166,11 @@ def test_what_others_were_trained_with_does_not_diverge() -> None:
     pets = teach(PETS, [PETS, zoo])
     books = {"en": OneVsAll.of([pets], "en")}
     assert diverged(zoo, zoo, books, {"pets": pets}).share == 0.0
+
+
+def test_phrases_that_two_skills_have_are_held_against_neither() -> None:
+    twin = skill("twin", {"feed": dict(PETS.intents[0].phrases)}, digest="t1")
+    book = OneVsAll.of([teach(PETS, [PETS, BOATS, twin]), teach(twin, [PETS, BOATS, twin])], "en")
+    read = book.read(tokenise("would you feed the hamster"))
+    assert read.outside < 0.2
+    assert 0.5 < read.intents["pets.feed"] / read.intents["twin.feed"] < 2

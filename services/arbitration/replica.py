@@ -34,6 +34,7 @@ from services.arbitration.rankers.choice import RankerKind
 from services.arbitration.rankers.loading import BUNDLED, load_rankers
 from services.arbitration.registrations import Registrations
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry, dialogue_manifest
+from services.arbitration.routing.shared import SharedTraffic
 from services.arbitration.routing.traffic import Traffic
 from services.arbitration.settings import ArbitrationSettings
 from services.arbitration.speculation import SpeculationSettings
@@ -74,7 +75,7 @@ class FrontDoor:
     registrations: Registrations
     grammars: Grammars
     teaching: Teaching
-    traffic: Traffic
+    traffic: SharedTraffic
     skills: GrpcSkills
     understanding: GrpcUnderstanding
     dialogue: GrpcDialogue
@@ -125,7 +126,7 @@ class FrontDoor:
             registrations=Registrations(registry, store, read_manifest),
             grammars=Grammars(registry),
             teaching=Teaching(registry, understanding.pools, understanding.teach),
-            traffic=traffic,
+            traffic=SharedTraffic(traffic, store),
             skills=skills,
             understanding=understanding,
             dialogue=GrpcDialogue(channels),
@@ -141,6 +142,7 @@ class FrontDoor:
         chores = (
             door._learn_skills(),
             door.registrations.follow(),
+            door.traffic.follow(),
             judge.shedding.follow(),
             door.teaching.follow(),
             sweep_regularly(store),

@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 import grpc
 
 from services.arbitration.contexts import TurnContext
-from services.arbitration.routing.traffic import Traffic
+from services.arbitration.routing.shadowing import ShadowArm, Shadows
+from services.arbitration.routing.traffic import Arm, Traffic
+from services.arbitration.routing.trips import Trip, Trips
 from services.runtime import telemetry
 from services.runtime.errors import AntiphonError, Unavailable
 from services.runtime.identity import Identity, Principal
@@ -40,12 +42,17 @@ class Channels:
         directory: where the pools are.
         identity: proves to them on whose behalf a call is made.
         traffic: which sessions go to which pool where a capability's traffic is split.
+
+    Attributes:
+        shadows: copies of calls that run in the background.
     """
 
     def __init__(self, directory: PoolDirectory, identity: Identity, traffic: Traffic) -> None:
         self.directory = directory
         self._identity = identity
         self._traffic = traffic
+        self._trips = Trips(traffic)
+        self.shadows = Shadows(traffic)
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._spares: dict[str, grpc.aio.Channel] = {}
         self._idle_lanes: dict[str, list[grpc.aio.Channel]] = {}
@@ -53,10 +60,30 @@ class Channels:
 
     def pool(self, capability: str, context: TurnContext) -> Pool:
         """The pool that serves this turn. Raises FailedPrecondition when none does."""
-        locale, tenant = context.profile.locale, context.profile.tenant
-        arm = self._traffic.assign(context.session_id, capability, locale)
-        named = self.directory.named(arm.pool) if arm is not None else None
-        return named or self.directory.resolve(capability, locale, tenant, context.arm or DEFAULT_ARM)
+        profile, served = context.profile, self._served(capability, context)
+        if served is not None:
+            return served[1]
+        return self.directory.resolve(capability, profile.locale, profile.tenant, context.arm or DEFAULT_ARM)
+
+    def trip(self, capability: str, context: TurnContext) -> Trip:
+        """Counts a call that is about to be made on behalf of this turn."""
+        served = self._served(capability, context)
+        arm = served[0] if served is not None else None
+        return self._trips.begin(capability, context.profile.locale, arm, context.session_id, context.turn_id)
+
+    def shadow_arms(self, capability: str, context: TurnContext) -> list[ShadowArm]:
+        """Who gets a copy of what this turn asks of a capability."""
+        locale, found = context.profile.locale, []
+        for arm in self._traffic.shadows(context.session_id, capability, locale):
+            pool = self.directory.named(arm.pool)
+            if pool is not None:
+                found.append(ShadowArm(capability, locale, arm.name, pool.target))
+        return found
+
+    def _served(self, capability: str, context: TurnContext) -> tuple[Arm, Pool] | None:
+        arm = self._traffic.assign(context.session_id, capability, context.profile.locale)
+        pool = self.directory.named(arm.pool) if arm is not None else None
+        return (arm, pool) if arm is not None and pool is not None else None
 
     def arms(self, context: TurnContext) -> tuple[str, ...]:
         """Arms of split traffic that the turn's session is on, as "capability=arm"."""
@@ -70,7 +97,14 @@ class Channels:
         return stub(self.channel(self.pool(capability, context).target))
 
     def upload(
-        self, stub: Callable[[grpc.aio.Channel], Any], method: str, capability: str, context: TurnContext
+        self,
+        stub: Callable[[grpc.aio.Channel], Any],
+        method: str,
+        capability: str,
+        context: TurnContext,
+        *,
+        target: str = "",
+        timeout: float | None = None,
     ) -> Any:
         """An open streaming call on a channel that no other open call uses.
 
@@ -78,11 +112,13 @@ class Channels:
             stub: class of the stub.
             method: name of the RPC.
             capability: whose pool is called, on behalf of the turn that `context` tells of.
+            target: another pool's address in place of that.
+            timeout: longest life of the call, in seconds.
         """
-        target = self.pool(capability, context).target
+        target = target or self.pool(capability, context).target
         idle = self._idle_lanes.setdefault(target, [])
         channel = idle.pop() if idle else self._new_lane(target)
-        call = getattr(stub(channel), method)(metadata=self.metadata(context))
+        call = getattr(stub(channel), method)(metadata=self.metadata(context), timeout=timeout)
         call.add_done_callback(lambda _: idle.append(channel))
         return call
 
@@ -119,6 +155,7 @@ class Channels:
 
     async def close(self) -> None:
         """Closes every channel."""
+        await self.shadows.close()
         await asyncio.gather(*(channel.close() for channel in (*self._channels.values(), *self._lanes)))
 
 

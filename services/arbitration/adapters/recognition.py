@@ -11,6 +11,7 @@ from antiphon.asr.v1 import recognition_pb2, recognition_pb2_grpc
 from antiphon.channels import write
 from antiphon.types.v1 import audio_pb2, speech_pb2
 from services.arbitration.adapters.channels import Channels, read, rpc_errors
+from services.arbitration.adapters.copies import RecognitionCopy
 from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.adapters.values import (
     audio_offset,
@@ -29,6 +30,7 @@ from services.arbitration.ports import (
     RecognitionEvent,
     SpeechActivity,
 )
+from services.arbitration.routing.trips import Trip
 from services.arbitration.stages.shedding import Shed, Shedding
 from services.runtime.errors import AntiphonError
 
@@ -60,11 +62,19 @@ class GrpcRecogniser:
 
     async def open(self, context: TurnContext) -> Recognition:
         """Begins an utterance."""
-        stub = recognition_pb2_grpc.SpeechRecognitionServiceStub
-        with rpc_errors():
-            call = self._channels.upload(stub, "StreamingRecognize", "asr", context)
-            await write(call, self._first_message(context))
-        self._open = GrpcRecognition(call, context.audio_offset)
+        stub, first = recognition_pb2_grpc.SpeechRecognitionServiceStub, self._first_message(context)
+        trip = self._channels.trip("asr", context)
+        try:
+            with rpc_errors():
+                call = self._channels.upload(stub, "StreamingRecognize", "asr", context)
+                await write(call, first)
+        except AntiphonError as error:
+            trip.failed(error)
+            raise
+        copies = [
+            RecognitionCopy(self._channels, arm, context, first) for arm in self._channels.shadow_arms("asr", context)
+        ]
+        self._open = GrpcRecognition(call, context.audio_offset, trip, copies)
         return self._open
 
     async def update(self, control: recognition_pb2.RecognitionControl) -> None:
@@ -150,24 +160,26 @@ class Warming:
 class GrpcRecognition:
     """`Recognition` over one open stream. Offsets are moved from the utterance's audio to the conversation's."""
 
-    def __init__(self, call: Any, audio_base: float) -> None:
+    def __init__(self, call: Any, audio_base: float, trip: Trip, copies: Sequence[RecognitionCopy] = ()) -> None:
         self._call = call
         self._base = audio_base
+        self._trip = trip
+        self._copies = copies
+        self._ended: float | None = None  # seconds of the trip when the words were over
         self._open = True
 
     async def send(self, pcm: bytes) -> None:
         """Hands over audio in the conversation's format; gRPC's flow control makes it wait."""
         if self._open:
-            with rpc_errors():
-                await write(self._call, recognition_pb2.StreamingRecognizeRequest(audio=pcm))
+            await self._write(recognition_pb2.StreamingRecognizeRequest(audio=pcm))
 
     async def finish(self) -> None:
         """In-band end of the audio."""
         if self._open:
             self._open = False
-            end = recognition_pb2.StreamingRecognizeRequest(end_of_audio=recognition_pb2.EndOfAudio())
+            self._ended = self._trip.age if self._ended is None else self._ended
+            await self._write(recognition_pb2.StreamingRecognizeRequest(end_of_audio=recognition_pb2.EndOfAudio()))
             with rpc_errors():
-                await write(self._call, end)
                 await self._call.done_writing()
 
     async def update_endpointing(self, end_silence: float) -> None:
@@ -180,25 +192,51 @@ class GrpcRecognition:
     async def control(self, control: recognition_pb2.RecognitionControl) -> None:
         """Passes a control on."""
         if self._open:
-            with rpc_errors():
-                await write(self._call, recognition_pb2.StreamingRecognizeRequest(control=control))
+            await self._write(recognition_pb2.StreamingRecognizeRequest(control=control))
 
     async def events(self) -> AsyncIterator[RecognitionEvent]:
         """What is heard, until the first final result."""
-        async for response in read(self._call):
-            event = self._event(response)
-            if event is not None:
-                yield event
-            if isinstance(event, Final):
-                return
-            if isinstance(event, Endpoint) and event.reason == "NO_SPEECH":
-                yield Final(())
-                return
+        try:
+            async for response in read(self._call):
+                event = self._event(response)
+                if isinstance(event, Endpoint) and not event.is_eager:
+                    self._ended = self._trip.age
+                if isinstance(event, Final):
+                    self._done(event)
+                if event is not None:
+                    yield event
+                if isinstance(event, Final):
+                    return
+                if isinstance(event, Endpoint) and event.reason == "NO_SPEECH":
+                    self._done(Final(()))
+                    yield Final(())
+                    return
+        except AntiphonError as error:
+            self._trip.failed(error)
+            self._give_up_copies()
+            raise
 
     async def close(self) -> None:
         """Gives the utterance up."""
         self._open = False
         self._call.cancel()
+        self._trip.done()
+        self._give_up_copies()
+
+    async def _write(self, message: recognition_pb2.StreamingRecognizeRequest) -> None:
+        for copy in self._copies:
+            copy.put(message)
+        with rpc_errors():
+            await write(self._call, message)
+
+    def _done(self, final: Final) -> None:
+        self._trip.done(None if self._ended is None else self._trip.age - self._ended)
+        for copy in self._copies:
+            copy.served(final.alternatives[0].text if final.alternatives else "")
+
+    def _give_up_copies(self) -> None:
+        for copy in self._copies:
+            copy.served(None)
 
     def _event(self, response: recognition_pb2.StreamingRecognizeResponse) -> RecognitionEvent | None:
         kind = response.WhichOneof("event")

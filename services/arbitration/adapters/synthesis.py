@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, Final
 
 from antiphon.arbitration.v1 import assistant_pb2
 from antiphon.channels import write
@@ -15,7 +17,11 @@ from services.arbitration.adapters.values import from_provenance
 from services.arbitration.contexts import TurnContext
 from services.arbitration.hypotheses import Provenance
 from services.arbitration.ports import Speech
+from services.arbitration.routing.shadowing import Compared, ShadowArm
 from services.runtime.errors import AntiphonError
+
+MAX_COPIED: Final = 4_000
+"""Characters of an answer that a shadow gets a copy of; a longer answer is not copied."""
 
 
 class GrpcSynthesis:
@@ -27,7 +33,29 @@ class GrpcSynthesis:
 
     async def speak(self, texts: AsyncIterator[str], context: TurnContext) -> AsyncIterator[Speech]:
         """Audio of the texts, in order; ends when the last text is spoken."""
-        stub = self._channels.stub(synthesis_pb2_grpc.SpeechSynthesisServiceStub, "tts", context)
+        arms = self._channels.shadow_arms("tts", context)
+        said = _Said(asyncio.get_running_loop().time)
+        trip = self._channels.trip("tts", context)
+        target = self._channels.pool("tts", context).target
+        try:
+            speeches = self._spoken(target, said.noting(texts), context)
+            async with aclosing(speeches):
+                async for speech in speeches:
+                    said.heard(len(speech.audio))
+                    yield speech
+        except AntiphonError as error:
+            trip.failed(error)
+            raise
+        finally:  # also where the listener leaves early: what was said so far was served
+            trip.done(said.latency)
+        for arm in arms:
+            if said.whole:
+                self._channels.shadows.begin(arm, partial(self._compare, arm, said, context))
+            else:
+                self._channels.shadows.dropped(arm)
+
+    async def _spoken(self, target: str, texts: AsyncIterator[str], context: TurnContext) -> AsyncGenerator[Speech]:
+        stub = synthesis_pb2_grpc.SpeechSynthesisServiceStub(self._channels.channel(target))
         with rpc_errors():
             call = stub.StreamingSynthesize(metadata=self._channels.metadata(context))
             await write(call, self._first_message(context))
@@ -39,6 +67,18 @@ class GrpcSynthesis:
         finally:
             writing.cancel()
             call.cancel()
+
+    async def _compare(self, arm: ShadowArm, served: _Said, context: TurnContext) -> Compared:
+        """The same words to a shadow: how much later its first sound comes, and how long it speaks."""
+        own = _Said(asyncio.get_running_loop().time)
+        speeches = self._spoken(arm.target, own.noting(_again(served.texts)), context)
+        async with aclosing(speeches):
+            async for speech in speeches:
+                own.heard(len(speech.audio))
+        metrics = {"audio_length_ratio": own.size / served.size} if served.size else {}
+        if own.latency is not None and served.latency is not None:
+            metrics["latency_difference_s"] = own.latency - served.latency
+        return Compared(own.latency, metrics)
 
     async def _speech(self, call: Any) -> AsyncIterator[Speech]:
         models: tuple[Provenance, ...] = ()
@@ -64,6 +104,39 @@ class GrpcSynthesis:
         if not config.format.encoding:
             config.format.encoding = audio_pb2.AUDIO_ENCODING_LINEAR16
         return synthesis_pb2.StreamingSynthesizeRequest(config=config)
+
+
+class _Said:
+    """What one synthesis was given and gave. Latency is from its first text to its first sound, in seconds."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._began: float | None = None
+        self.texts: list[str] = []
+        self.size = 0
+        self.whole = True
+        self.latency: float | None = None
+
+    async def noting(self, texts: AsyncIterator[str]) -> AsyncIterator[str]:
+        """The texts as they come."""
+        async for text in texts:
+            self._began = self._now() if self._began is None else self._began
+            if sum(map(len, self.texts)) + len(text) <= MAX_COPIED:
+                self.texts.append(text)
+            else:
+                self.whole = False
+            yield text
+
+    def heard(self, size: int) -> None:
+        """So many bytes of sound have come."""
+        if size and self.latency is None and self._began is not None:
+            self.latency = self._now() - self._began
+        self.size += size
+
+
+async def _again(texts: list[str]) -> AsyncIterator[str]:
+    for text in texts:
+        yield text
 
 
 async def _write(call: Any, texts: AsyncIterator[str]) -> None:

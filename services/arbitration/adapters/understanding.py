@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from functools import partial
 
 from antiphon.nlu.v1 import understanding_pb2 as nlu_pb2
 from antiphon.nlu.v1 import understanding_pb2_grpc as nlu_pb2_grpc
@@ -13,7 +15,8 @@ from services.arbitration.adapters.values import from_interpretation, from_prove
 from services.arbitration.contexts import TurnContext
 from services.arbitration.hypotheses import DIALOGUE_SKILL, Alternative, Understanding
 from services.arbitration.registry_of_skills import SkillRegistry
-from services.runtime.errors import FailedPrecondition
+from services.arbitration.routing.shadowing import Compared, ShadowArm
+from services.runtime.errors import AntiphonError, FailedPrecondition
 
 _SOCIAL = (
     answer_pb2.DIALOGUE_ACT_TYPE_GREET,
@@ -68,16 +71,18 @@ class GrpcUnderstanding:
         request.options.skill_ids.extend(self._skills(context))
         for alternative in alternatives:
             request.alternatives.add(spoken_text=alternative.text, confidence=alternative.confidence)
-        stub = self._channels.stub(nlu_pb2_grpc.LanguageUnderstandingServiceStub, "nlu", context)
-
-        async def ask() -> nlu_pb2.InterpretResponse:
-            with rpc_errors():
-                response: nlu_pb2.InterpretResponse = await stub.Interpret(
-                    request, metadata=self._channels.metadata(context), timeout=CALL_TIMEOUT_S
-                )
-                return response
-
-        response = await once_more(ask)
+        target = self._channels.pool("nlu", context).target
+        trip = self._channels.trip("nlu", context)
+        try:
+            response = await once_more(lambda: self._ask(target, request, context))
+        except AntiphonError as error:
+            trip.failed(error)
+            raise
+        latency = trip.age
+        trip.done(latency)
+        for arm in self._channels.shadow_arms("nlu", context):
+            copy = partial(self._compare, arm, request, context, _intent(response), latency)
+            self._channels.shadows.begin(arm, copy)
         acts = response.dialogue_acts
         return Understanding(
             interpretations=tuple(from_interpretation(i) for i in response.interpretations if not i.out_of_scope),
@@ -89,6 +94,26 @@ class GrpcUnderstanding:
             models=tuple(from_provenance(m) for m in response.models),
         )
 
+    async def _ask(
+        self, target: str, request: nlu_pb2.InterpretRequest, context: TurnContext
+    ) -> nlu_pb2.InterpretResponse:
+        stub = nlu_pb2_grpc.LanguageUnderstandingServiceStub(self._channels.channel(target))
+        with rpc_errors():
+            response: nlu_pb2.InterpretResponse = await stub.Interpret(
+                request, metadata=self._channels.metadata(context), timeout=CALL_TIMEOUT_S
+            )
+            return response
+
+    async def _compare(
+        self, arm: ShadowArm, request: nlu_pb2.InterpretRequest, context: TurnContext, served: str, latency: float
+    ) -> Compared:
+        """The same question to a shadow: whether it reads the same intent, and how much later it answers."""
+        began = time.monotonic()
+        response = await self._ask(arm.target, request, context)
+        own = time.monotonic() - began
+        agrees = 1.0 if _intent(response) == served else 0.0
+        return Compared(own, {"intent_agreement": agrees, "latency_difference_s": own - latency})
+
     def _skills(self, context: TurnContext) -> list[str]:
         """Those that may serve the turn."""
         profile = context.profile
@@ -96,6 +121,11 @@ class GrpcUnderstanding:
         if profile.only_skills:
             ids = [skill_id for skill_id in ids if skill_id in profile.only_skills or skill_id == DIALOGUE_SKILL]
         return ids if len(ids) <= MAX_NAMED_SKILLS else []
+
+
+def _intent(response: nlu_pb2.InterpretResponse) -> str:
+    """The best reading's intent; empty when nothing was understood."""
+    return next((reading.intent for reading in response.interpretations if not reading.out_of_scope), "")
 
 
 def _strongest(acts: Iterable[answer_pb2.DialogueAct], kind: int) -> float:

@@ -1,27 +1,29 @@
 """Splits sessions among the pools of a capability, and counts how each does.
 
-The servicer asks it for an arm when a session opens, the TrafficService sets weights and reads reports. A session keeps
-its arm: the choice is a hash of its id, so that every replica chooses alike without asking another, and so that a
-change of weights moves as few sessions as it can.
+`adapters.channels` asks it for an arm at every call; `shared` keeps the splits of all replicas alike and takes away
+what was counted. A session keeps its arm: the choice is a hash of its id, so that every replica chooses alike without
+asking another, and so that a change of weights moves as few sessions as it can.
 """
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 import math
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from services.arbitration.routing.tallies import Observation, Tally
 from services.runtime.errors import Conflict, InvalidInput, NotFound
 
-DEFAULT_ARM: Final = ""
+MINUTE: Final = 60.0
 
-MAX_OBSERVATIONS: Final = 10_000
-"""Observations kept per arm; older ones fall out first."""
+MAX_PENDING: Final = 2_000
+"""Tallies, of an arm and a minute, that wait for the store; what comes beyond is not counted."""
+
+SHADOWED: Final = frozenset({"asr", "nlu", "tts"})
+"""Capabilities that answer without an effect: a copy of their work changes nothing."""
 
 
 class ArmMode(StrEnum):
@@ -43,64 +45,34 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The arms of one capability and locale (all locales when empty). `version` counts from 1."""
+    """The arms of one capability and locale (all locales when empty). `version` counts from 1.
+
+    `changed` is when it was set, in seconds since 1970.
+    """
 
     capability: str
     locale: str
     arms: tuple[Arm, ...]
     version: int = 0
+    changed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """One session or turn on an arm, at `at` (seconds since 1970). `latency` in seconds; None when not measured."""
-
-    at: float
-    session: bool = False
-    turn: bool = False
-    error: bool = False
-    refused: bool = False
-    latency: float | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """Mean of a figure with its 95 % confidence interval; no interval for a single observation."""
-
-    value: float
-    count: int
-    lower: float | None = None
-    upper: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ArmReport:
-    """What was measured of an arm. `latencies` by percentile, in seconds."""
+class TallyKey:
+    """What a tally counts: an arm of a split, in one minute since 1970."""
 
     capability: str
     locale: str
     arm: str
-    pool: str
-    sessions: int
-    turns: int
-    errors: int
-    refused: int
-    latencies: Mapping[float, float]
-    metrics: Mapping[str, Metric]
-    start: float
-    end: float
-
-
-PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0)
+    minute: int
 
 
 @dataclass
 class Traffic:
-    """All splits of this replica with their observations."""
+    """All splits of this replica, and what it has counted since `taken`."""
 
     _splits: dict[tuple[str, str], Split] = field(default_factory=dict)
-    _seen: dict[tuple[str, str, str], deque[Observation]] = field(default_factory=dict)
+    _pending: dict[TallyKey, Tally] = field(default_factory=dict)
 
     def set(self, split: Split, *, expected: int | None = None, validate_only: bool = False) -> Split:
         """Replace the arms of a capability and locale.
@@ -110,7 +82,7 @@ class Traffic:
 
         Raises:
             InvalidInput: TRAFFIC_ARMS (none, named twice, no name or pool), TRAFFIC_WEIGHTS (negative, all 0, a shadow
-                beyond 1).
+                beyond 1), TRAFFIC_SHADOW (a shadow of a capability whose work has effects).
             Conflict: TRAFFIC_CHANGED, `expected` is not the newest.
         """
         _check(split)
@@ -122,6 +94,10 @@ class Traffic:
         if not validate_only:
             self._splits[key] = stored
         return stored
+
+    def adopt(self, splits: Iterable[Split]) -> None:
+        """Have these splits and no others: what another replica was told."""
+        self._splits = {(split.capability, split.locale): split for split in splits}
 
     def splits(self, capability: str = "", locale: str = "") -> tuple[Split, ...]:
         """Splits in order of capability and locale; an empty argument matches all."""
@@ -154,39 +130,17 @@ class Traffic:
         split = self._split(capability, locale)
         if split is None or all(known.name != arm for known in split.arms):
             raise NotFound("no such arm", reason="ARM_NOT_FOUND", field="arm")
-        seen = self._seen.setdefault((split.capability, split.locale, arm), deque(maxlen=MAX_OBSERVATIONS))
-        seen.append(observation)
+        key = TallyKey(split.capability, split.locale, arm, int(observation.at // MINUTE))
+        if key in self._pending or len(self._pending) < MAX_PENDING:
+            self._pending.setdefault(key, Tally()).add(observation)
 
-    def reports(self, now: float, window: float, capability: str = "", locale: str = "") -> tuple[ArmReport, ...]:
-        """What was measured in the last `window` seconds, in order of capability, locale and arm."""
-        return tuple(
-            self._report(split, arm, now - window, now)
-            for split in self.splits(capability, locale)
-            for arm in sorted(split.arms, key=lambda arm: arm.name)
-        )
+    def taken(self) -> dict[TallyKey, Tally]:
+        """What was counted since the last call; it is counted here no more."""
+        taken, self._pending = self._pending, {}
+        return taken
 
     def _split(self, capability: str, locale: str) -> Split | None:
         return self._splits.get((capability, locale)) or self._splits.get((capability, ""))
-
-    def _report(self, split: Split, arm: Arm, start: float, end: float) -> ArmReport:
-        seen = self._seen.get((split.capability, split.locale, arm.name), ())
-        recent = [observation for observation in seen if start <= observation.at <= end]
-        latencies = sorted(observation.latency for observation in recent if observation.latency is not None)
-        names = sorted({name for observation in recent for name in observation.metrics})
-        return ArmReport(
-            split.capability,
-            split.locale,
-            arm.name,
-            arm.pool,
-            sum(observation.session for observation in recent),
-            sum(observation.turn for observation in recent),
-            sum(observation.error for observation in recent),
-            sum(observation.refused for observation in recent),
-            {percentile: _percentile(latencies, percentile) for percentile in PERCENTILES} if latencies else {},
-            {name: _metric([o.metrics[name] for o in recent if name in o.metrics]) for name in names},
-            start,
-            end,
-        )
 
 
 def _check(split: Split) -> None:
@@ -204,6 +158,12 @@ def _check(split: Split) -> None:
             reason="TRAFFIC_WEIGHTS",
             field="split.arms",
         )
+    if shadows and split.capability not in SHADOWED:
+        raise InvalidInput(
+            f"shadows are for {', '.join(sorted(SHADOWED))}: what others do has effects",
+            reason="TRAFFIC_SHADOW",
+            field="split.arms",
+        )
 
 
 def _uniform(session_id: str, capability: str, arm: str) -> float:
@@ -215,18 +175,3 @@ def _uniform(session_id: str, capability: str, arm: str) -> float:
 def _draw(session_id: str, capability: str, arm: Arm) -> float:
     """Highest with a probability in proportion to the weight (Efraimidis and Spirakis 2006)."""
     return math.log(_uniform(session_id, capability, arm.name)) / arm.weight if arm.weight > 0 else -math.inf
-
-
-def _percentile(ordered: Sequence[float], percentile: float) -> float:
-    """Nearest rank: a value that was measured."""
-    ranks = [100.0 * (index + 1) / len(ordered) for index in range(len(ordered))]
-    return ordered[min(bisect.bisect_left(ranks, percentile), len(ordered) - 1)]
-
-
-def _metric(values: Sequence[float]) -> Metric:
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return Metric(mean, len(values))
-    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    half = 1.96 * math.sqrt(variance / len(values))
-    return Metric(mean, len(values), mean - half, mean + half)

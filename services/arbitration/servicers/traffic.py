@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 
 from antiphon.arbitration.v1 import traffic_pb2
 from services.arbitration.adapters.values import seconds, set_seconds, timestamp
-from services.arbitration.routing.traffic import Arm, ArmMode, ArmReport, Observation, Split, Traffic
+from services.arbitration.routing.shared import ArmReport, SharedTraffic
+from services.arbitration.routing.tallies import Observation
+from services.arbitration.routing.traffic import Arm, ArmMode, Split
 from services.runtime.calls import Call
 from services.runtime.errors import FailedPrecondition, InvalidInput
 from services.runtime.pools import PoolDirectory
 
 DEFAULT_WINDOW_S = 3600.0
+SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 60.0, 7 * 86_400.0
+MAX_KEY = 128
 MAX_COUNT = 10_000
 _ADMIN = "admin"
 _MODES = {
@@ -23,12 +26,12 @@ _MODES = {
 
 
 class TrafficServicer:
-    """One per replica; changing weights is for operators (scope `admin`)."""
+    """One per replica, all of one mind; changing weights is for operators (scope `admin`)."""
 
-    def __init__(self, traffic: Traffic, directory: PoolDirectory) -> None:
-        self._traffic = traffic
+    def __init__(self, shared: SharedTraffic, directory: PoolDirectory) -> None:
+        self._shared = shared
+        self._traffic = shared.traffic
         self._directory = directory
-        self._reported: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def SetWeights(  # noqa: N802 - named by the contract
         self, request: traffic_pb2.SetWeightsRequest, call: Call
@@ -46,13 +49,14 @@ class TrafficServicer:
                 )
         arms = tuple(Arm(arm.name, arm.pool, arm.weight, _mode(arm)) for arm in message.arms)
         split = Split(message.capability, message.locale, arms)
-        stored = self._traffic.set(split, expected=_expected(message.etag), validate_only=request.validate_only)
+        stored = await self._shared.set(split, expected=_expected(message.etag), validate_only=request.validate_only)
         return traffic_pb2.SetWeightsResponse(split=_split(stored))
 
     async def GetWeights(  # noqa: N802 - named by the contract
         self, request: traffic_pb2.GetWeightsRequest, call: Call
     ) -> traffic_pb2.GetWeightsResponse:
         """The splits there are."""
+        await self._shared.catch_up()
         splits = self._traffic.splits(request.capability, request.locale)
         return traffic_pb2.GetWeightsResponse(splits=[_split(split) for split in splits])
 
@@ -61,7 +65,10 @@ class TrafficServicer:
     ) -> traffic_pb2.ListArmsResponse:
         """What was measured of each arm."""
         window = seconds(request.window) if request.HasField("window") else DEFAULT_WINDOW_S
-        reports = self._traffic.reports(time.time(), window, request.capability, request.locale)
+        if not SHORTEST_WINDOW_S <= window <= LONGEST_WINDOW_S:
+            raise InvalidInput("window is 1 min to 7 days", field="window")
+        await self._shared.catch_up()
+        reports = await self._shared.reports(window, request.capability, request.locale)
         return traffic_pb2.ListArmsResponse(reports=[_report(report) for report in reports])
 
     async def ReportArm(  # noqa: N802 - named by the contract
@@ -72,15 +79,15 @@ class TrafficServicer:
         report = request.report
         if max(report.session_count, report.turn_count, report.error_count, report.refused_count) > MAX_COUNT:
             raise InvalidInput(f"counts of one report are at most {MAX_COUNT}", field="report")
-        key = (call.principal.tenant, request.idempotency_key)
-        if request.idempotency_key and key in self._reported:
+        if len(request.idempotency_key) > MAX_KEY:
+            raise InvalidInput(f"idempotency_key has at most {MAX_KEY} characters", field="idempotency_key")
+        await self._shared.catch_up()
+        self._traffic.observe(report.capability, report.locale, report.arm, Observation(time.time()))  # or NotFound
+        key = request.idempotency_key
+        if key and not await self._shared.first_time(call.principal.tenant, key):
             return traffic_pb2.ReportArmResponse(replayed=True)
         for observation in _observations(report):
             self._traffic.observe(report.capability, report.locale, report.arm, observation)
-        if request.idempotency_key:
-            self._reported[key] = None
-            if len(self._reported) > MAX_COUNT:
-                self._reported.popitem(last=False)
         return traffic_pb2.ReportArmResponse()
 
 
@@ -117,7 +124,7 @@ def _split(split: Split) -> traffic_pb2.TrafficSplit:
         locale=split.locale,
         arms=[traffic_pb2.Arm(name=a.name, pool=a.pool, weight=a.weight, mode=modes[a.mode]) for a in split.arms],
         etag=str(split.version),
-        update_time=timestamp(time.time()),
+        update_time=timestamp(split.changed),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -12,9 +11,8 @@ from services.arbitration.hypotheses import Hypothesis, Risk
 from services.arbitration.manifests import MAX_PHRASE, IntentSpec, Manifest, SlotSpec, problems
 from services.arbitration.ports import SkillInWords
 from services.arbitration.registry_of_skills import EVERYONE, Overlap, SkillRegistry, dialogue_manifest
-from services.arbitration.routing.traffic import Arm, ArmMode, Observation, Split, Traffic
 from services.arbitration.speaking_of_skills import phrases_of, question_for, skills_in_words
-from services.runtime.errors import AntiphonError, Conflict, InvalidInput, NotFound, QuotaExceeded
+from services.runtime.errors import AntiphonError, InvalidInput, NotFound, QuotaExceeded
 from tests.fakes.arbitration_house import TIME
 
 pytestmark = pytest.mark.unit
@@ -155,102 +153,3 @@ def test_skills_are_named_in_the_users_language() -> None:
     assert question_for(skills, clock, "place", "fr") == ""
     assert phrases_of(skills, clock, "en-GB")[-1] == "time in {place}"
     assert phrases_of(skills, Hypothesis("gone", TIME), "en") == ()
-
-
-# --- traffic -------------------------------------------------------------------------------------------------------
-def split(*arms: Arm) -> Split:
-    return Split("asr", "", arms)
-
-
-STABLE, CANARY = Arm("stable", "asr", 90), Arm("canary", "asr-next", 10)
-
-
-def arms_of(traffic: Traffic, sessions: int = 5000) -> list[str]:
-    assigned = [traffic.assign(f"session-{n}", "asr", "en") for n in range(sessions)]
-    return [arm.name if arm else "" for arm in assigned]
-
-
-def test_sessions_are_split_by_weight_and_stay() -> None:
-    traffic = Traffic()
-    assert traffic.assign("s", "asr", "en") is None
-    traffic.set(split(STABLE, CANARY))
-    first = arms_of(traffic)
-    assert Counter(first)["canary"] == pytest.approx(500, abs=75)
-    assert arms_of(traffic) == first
-    other_replica = Traffic()
-    other_replica.set(split(CANARY, STABLE))
-    assert arms_of(other_replica) == first
-
-
-def test_a_change_of_weights_moves_sessions_one_way() -> None:
-    traffic = Traffic()
-    traffic.set(split(STABLE, CANARY))
-    before = arms_of(traffic)
-    traffic.set(split(STABLE, replace(CANARY, weight=30)))
-    moved = Counter((b, a) for b, a in zip(before, arms_of(traffic), strict=True) if b != a)
-    assert moved.keys() == {("stable", "canary")}
-
-
-def test_an_arm_without_weight_gets_nothing() -> None:
-    traffic = Traffic()
-    traffic.set(split(STABLE, replace(CANARY, weight=0)))
-    assert set(arms_of(traffic)) == {"stable"}
-
-
-def test_a_locale_may_have_its_own_split() -> None:
-    traffic = Traffic()
-    traffic.set(split(STABLE))
-    traffic.set(Split("asr", "de", (replace(CANARY, weight=1),)))
-    german, english = traffic.assign("s", "asr", "de"), traffic.assign("s", "asr", "en")
-    assert (german and german.pool, english and english.pool) == ("asr-next", "asr")
-    assert [found.locale for found in traffic.splits("asr")] == ["", "de"]
-
-
-def test_shadows_get_copies_and_serve_nobody() -> None:
-    traffic = Traffic()
-    traffic.set(split(STABLE, Arm("shadow", "asr-next", 0.25, ArmMode.SHADOW)))
-    assert set(arms_of(traffic)) == {"stable"}
-    copies = sum(bool(traffic.shadows(f"session-{n}", "asr", "en")) for n in range(4000))
-    assert copies == pytest.approx(1000, abs=120)
-
-
-@pytest.mark.parametrize(
-    "arms",
-    [
-        (), (replace(STABLE, name=""),), (replace(STABLE, pool=""),), (STABLE, STABLE), (replace(STABLE, weight=-1),),
-        (replace(STABLE, weight=0),), (replace(STABLE, weight=float("nan")),), (replace(STABLE, mode=ArmMode.SHADOW),),
-        (STABLE, Arm("shadow", "p", 1.5, ArmMode.SHADOW)),
-    ],
-)  # fmt: skip
-def test_arms_that_make_no_sense(arms: tuple[Arm, ...]) -> None:
-    with pytest.raises(InvalidInput):
-        Traffic().set(split(*arms))
-
-
-def test_weights_are_changed_by_compare_and_set() -> None:
-    traffic = Traffic()
-    assert traffic.set(split(STABLE), validate_only=True).version == 1
-    assert traffic.splits() == ()
-    assert traffic.set(split(STABLE), expected=0).version == 1
-    with pytest.raises(Conflict):
-        traffic.set(split(CANARY), expected=0)
-    assert traffic.set(split(CANARY), expected=1).version == 2
-
-
-def test_what_was_measured_of_an_arm() -> None:
-    traffic = Traffic()
-    traffic.set(split(STABLE, CANARY))
-    for n in range(100):
-        seen = Observation(float(n), session=n % 10 == 0, turn=True, error=n % 50 == 0, latency=n / 1000)
-        traffic.observe("asr", "en", "stable", replace(seen, metrics={"success_rate": float(n % 2)}))
-    canary, stable = traffic.reports(now=99.0, window=1000.0)
-    assert (stable.sessions, stable.turns, stable.errors, stable.refused) == (10, 100, 2, 0)
-    assert stable.latencies == {50.0: 0.049, 90.0: 0.089, 95.0: 0.094, 99.0: 0.098}
-    success = stable.metrics["success_rate"]
-    assert success.lower is not None
-    assert success.upper is not None
-    assert success.lower < 0.5 < success.upper
-    assert (canary.turns, canary.latencies, canary.metrics) == (0, {}, {})
-    assert traffic.reports(now=99.0, window=9.0)[1].turns == 10
-    with pytest.raises(NotFound):
-        traffic.observe("asr", "en", "nobody", Observation(0.0))

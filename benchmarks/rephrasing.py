@@ -1,8 +1,8 @@
 """People who say it again in other words: a simulation of sessions for `benchmarks.rewrites`.
 
-The world: some hundred wishes, asked as often as Zipf's law says, each with six wordings of two to four words that only partly
-overlap. The plainest works nearly always, two others mostly, three seldom; people do not know which. One wording in
-eight is used for a second wish too, so that rewriting it must fail somebody.
+The world: some hundred wishes, asked as often as Zipf's law says, each with six wordings of two to four words that only
+partly overlap. The plainest works nearly always, two others mostly, three seldom; people do not know which. One wording
+in eight is used for a second wish too, so that rewriting it must fail somebody.
 
 The people: who is not served gives up, says the same again, says what the crowd says next (a wording that is seldom any
 better: the trap of looking one step ahead), falls back on the plainest words, or tries anything else. Some failures are

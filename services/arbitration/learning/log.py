@@ -1,7 +1,7 @@
 """Collects rows of turns and has them written, off the event loop and without ever holding a turn up.
 
-`school` records here. Rows wait in a bounded buffer; a full buffer or a place that cannot be written costs rows, which
-are counted (`antiphon.learning.rows`) and never lost in silence. `parquet` is the place in production.
+`school` records here. Rows wait in a bounded buffer, also while their place cannot be written; what does not fit is
+dropped and counted (`antiphon.learning.rows`), never lost in silence. `parquet` is the place in production.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class InteractionLog:
             self._lose(1, "full")
             return
         self._rows.append(row)
-        if len(self._rows) >= self.rotate_rows:
+        if len(self._rows) == self.rotate_rows:  # once: a place that fails is tried again in its time, not at every row
             self._wake.set()
 
     def remark(self, remark: Remark) -> None:
@@ -108,23 +108,34 @@ class InteractionLog:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits. A place that fails costs these rows; they are not tried again, or they would pile up."""
+        """Write what waits. When the place fails, what still fits waits for the next time."""
         async with self._writing:
             rows, remarks = _drained(self._rows), _drained(self._remarks)
             if self.place is None:
                 return
-            if rows:
-                await self._write(self.place.write, rows)
-            if remarks:
-                await self._write(self.place.write_remarks, remarks)
+            await self._write(self.place.write, rows, self._rows)
+            await self._write(self.place.write_remarks, remarks, self._remarks)
 
-    async def _write(self, write: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:
+    async def close(self) -> None:
+        """Write what waits, for the last time."""
+        await self.flush()
+        if left := len(self._rows) + len(self._remarks):
+            self._lose(left, "unwritable")
+
+    async def _write(
+        self, write: Callable[[Sequence[Item]], None], items: Sequence[Item], waiting: deque[Item]
+    ) -> None:
+        if not items:
+            return
         try:
             await asyncio.to_thread(write, items)
             _ROWS.add(len(items), {"state": "written"})
         except AntiphonError as error:
             log.warning("the interaction log was not written: %s", error.reason)
-            self._lose(len(items), "unwritable")
+            room = max(0, self.most - len(waiting))
+            waiting.extendleft(reversed(items[:room]))
+            if len(items) > room:
+                self._lose(len(items) - room, "unwritable")
 
     def _lose(self, count: int, why: str) -> None:
         self.dropped += count

@@ -153,7 +153,7 @@ class School:
         """Write down what is known when the replica stops."""
         self._watch.close()
         await self._report()
-        await self.log.flush()
+        await self.log.close()
 
     def _settle(self, row: _Row, verdict: Verdict) -> None:
         self._owners.pop(row.interaction.turn_id, None)

@@ -56,18 +56,27 @@ class TestBuffer:
         log.record(row("later"))
         assert log.dropped == 7
 
-    async def test_a_place_that_fails_costs_rows_and_counts_them(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_rows_wait_in_order_while_the_place_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         place = MemoryPlace(broken=True)
         log = InteractionLog(place)
         log.record(row("1"))
         log.remark(Remark("1", "acme", "NEGATIVE", 1.0))
         await log.flush()
-        assert log.dropped == 2
         assert "LOG_UNWRITABLE" in caplog.text
         place.broken = False
         log.record(row("2"))
         await log.flush()
-        assert [each.turn_id for each in place.rows] == ["2"]
+        assert [each.turn_id for each in place.rows] == ["1", "2"]
+        assert (len(place.remarks), log.dropped) == (1, 0)
+
+    async def test_what_does_not_fit_meanwhile_is_counted(self) -> None:
+        log = InteractionLog(MemoryPlace(broken=True), most=3)
+        for number in range(5):
+            log.record(row(str(number)))
+            await log.flush()
+        assert (len(log._rows), log.dropped) == (3, 2)
+        await log.close()
+        assert log.dropped == 5
 
     async def test_without_a_place_nothing_is_kept(self) -> None:
         log = InteractionLog()

@@ -220,9 +220,7 @@ class RolloutBook:
 
 def _against(rollout: Rollout, rules: Rules, now: float) -> str:
     """Why it has to go; empty when nothing speaks against it."""
-    if rollout.phase is Phase.SHADOW and any(
-        of.turns >= rules.domain_turns and of.changed > rules.changed * of.turns for of in rollout.domains.values()
-    ):
+    if rollout.phase is Phase.SHADOW and any(_too_many(of, rollout, rules) for of in rollout.domains.values()):
         return "DOMAIN_CHANGED"
     if min(rollout.new.turns, rollout.old.turns) >= rules.least:
         new, old = rollout.new, rollout.old
@@ -231,6 +229,16 @@ def _against(rollout: Rollout, rules: Rules, now: float) -> str:
     if rollout.phase is Phase.CANARY and now - rollout.since > rules.undecided_s:
         return "UNDECIDED"
     return ""
+
+
+def _too_many(of: Compared, rollout: Rollout, rules: Rules) -> bool:
+    """Whether too many decisions of a domain differ: for certain, or at the end of the shadow as they were counted."""
+    if of.turns < rules.domain_turns:
+        return False
+    share = of.changed / of.turns
+    if sum(each.turns for each in rollout.domains.values()) >= rules.shadow_turns:
+        return share > rules.changed
+    return share - 1.96 * math.sqrt(_variance(Tally(of.changed, of.turns - of.changed))) > rules.changed
 
 
 def _variance(tally: Tally) -> float:

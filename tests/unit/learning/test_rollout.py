@@ -42,6 +42,8 @@ class TestMoves:
         ("rollout", "seen", "phase", "reason"),
         [
             pytest.param(SHADOW, compared(clock=(99, 0)), Phase.SHADOW, "", id="too few comparisons"),
+            pytest.param(SHADOW, compared(clock=(60, 4)), Phase.SHADOW, "", id="too early to tell"),
+            pytest.param(SHADOW, compared(clock=(60, 20)), Phase.ROLLED_BACK, "DOMAIN_CHANGED", id="certain early"),
             pytest.param(SHADOW, compared(clock=(100, 5)), Phase.CANARY, "FEW_CHANGES", id="few differ"),
             pytest.param(SHADOW, compared(clock=(100, 6)), Phase.ROLLED_BACK, "DOMAIN_CHANGED", id="many differ"),
             pytest.param(

@@ -190,11 +190,13 @@ def ledger_lines(ledger: latency_pb2.LatencyLedger) -> Iterator[str]:
     yield f"latency    ms from the end of speech; the bar is {first:.0f} to {last:.0f}"
     for entry, start, length in entries:
         stage = word(latency_pb2.Stage.Name(entry.stage), "STAGE_")
-        models = ", ".join(f"{m.model} ({m.backend})" for m in entry.models) or entry.skill_id
+        models = [f"{m.model} ({m.backend})" for m in entry.models] or [entry.skill_id]
         remark = "".join(
             text for flag, text in ((entry.speculative, " speculative"), (entry.discarded, " unused")) if flag
         )
-        yield f"  {stage:<16} {length:6.0f} ms  |{bar(start, start + length, first, last)}| {models}{remark}".rstrip()
+        head = f"  {stage:<16} {length:6.0f} ms  |{bar(start, start + length, first, last)}| "
+        yield f"{head}{models[0]}{remark}".rstrip()
+        yield from (" " * len(head) + model for model in models[1:])
     for name, at in marks:
         yield f"  {name.replace('_', ' '):<16} {at:+6.0f} ms  |{bar(at, at, first, last)}|"
 

@@ -179,7 +179,7 @@ async def test_what_lacks_a_value_is_asked_for_and_then_done(market: Market) -> 
 
 
 async def test_what_no_skill_knows_is_left(market: Market) -> None:
-    events = await market.talk("tell the ambassador about feudal pottery")
+    events = await market.talk("zorp quibble frandle")
     assert decisions(events)[0].startswith("FALLBACK")
 
 

@@ -207,12 +207,15 @@ def test_a_ledger_is_drawn_to_scale() -> None:
     entry.start.FromMilliseconds(1200)
     entry.elapsed.FromMilliseconds(100)
     entry.models.add(model="antiphon/intents@1", backend="embedded")
+    entry.models.add(model="antiphon/phrases@1", backend="rules")
     lines = list(ledger_lines(ledger))
     assert "is 0 to 400" in lines[0]
     understanding = next(line for line in lines if "understanding" in line)
     assert "100 ms" in understanding
     assert understanding.split("|")[1] == " " * 18 + "█" * 9 + " " * 9
-    assert "antiphon/intents@1 (embedded)" in understanding
+    assert understanding.endswith("| antiphon/intents@1 (embedded)")
+    below = lines[lines.index(understanding) + 1]
+    assert below.index("antiphon/phrases@1 (rules)") == understanding.index("antiphon/intents@1")
     assert any("first audio" in line and "+400 ms" in line for line in lines)
 
 

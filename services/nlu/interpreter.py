@@ -171,8 +171,8 @@ class Interpreter:
             names = tuple(one.info.model for one in readers)
             evidence += by_labels(heard, shelf, claims, labelled, finder, options, names)
             trained = _likeliest(trained, claims)
-        if options.allows(Mode.FINETUNED) and from_phrases < _SAID_WHOLE:  # whoever has the very phrase counts alike
-            like, covered = by_likeness(heard, shelf, await shelf.likeness(read_as), finder, options)
+        if options.allows(Mode.FINETUNED):
+            like, covered = by_likeness(heard, shelf, await shelf.likeness(read_as), finder, options, said)
             from_models = max(from_models, covered)
             evidence += like
             trained = _likeliest(trained, {one.intent: one.confidence for one in like})

@@ -7,6 +7,7 @@ phrase says where they stand.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
 from services.nlu.combining import Evidence
@@ -14,7 +15,7 @@ from services.nlu.engines.phrase_sentence import ValueFinder
 from services.nlu.library import Shelf
 from services.nlu.one_vs_all.book import OneVsAll
 from services.nlu.slot_filling import fill
-from services.nlu.sources import Heard, complete, slot_of
+from services.nlu.sources import PHRASES, Heard, complete, slot_of
 from services.nlu.text import MAX_TOKENS
 from services.nlu.understanding import Options
 
@@ -22,14 +23,26 @@ TRUST: Final = 0.8
 """Share of their probability that counts: a few phrases are less than the thousands of sentences of trained labels."""
 
 _LEAST = 0.1
+_WHOLE = 0.92  # of a phrase that fits whole
+_EQUAL = 0.01
 _MOST = 5  # intents whose slots are read
 _READ = 5  # alternatives
 
 
 def by_likeness(
-    heard: Heard, shelf: Shelf, book: OneVsAll | None, finder: ValueFinder, options: Options
+    heard: Heard,
+    shelf: Shelf,
+    book: OneVsAll | None,
+    finder: ValueFinder,
+    options: Options,
+    said: Sequence[Evidence] = (),
 ) -> tuple[list[Evidence], float]:
-    """The likeliest intents by their own models, and how probable it is that any of these covers the utterance."""
+    """The likeliest intents by their own models, and how probable it is that any of these covers the utterance.
+
+    Args:
+        said: what phrases say; intents whose phrases fit whole and equally well are equally likely here, or who was
+            registered first and has models would win over who has the same phrase.
+    """
     if book is None:
         return [], 0.0
     shares: dict[str, float] = defaultdict(float)
@@ -42,8 +55,20 @@ def by_likeness(
             part = TRUST * heard.weights[at] * likely
             shares[name] += part
             leading[name] = max(leading.get(name, (0.0, at)), (part, at))
+    if (alike := _alike(said)) and not alike.isdisjoint(shares):
+        mean = sum(shares.get(name, 0.0) for name in alike) / len(alike)
+        shares.update(dict.fromkeys(alike, mean))
     chosen = sorted((name for name in shares if shares[name] >= _LEAST), key=lambda name: -shares[name])[:_MOST]
-    return [_evidence(name, shares[name], leading[name][1], heard, shelf, finder, options) for name in chosen], covered
+    return [
+        _evidence(name, shares[name], leading.get(name, (0.0, 0))[1], heard, shelf, finder, options) for name in chosen
+    ], covered
+
+
+def _alike(said: Sequence[Evidence]) -> frozenset[str]:
+    """Intents whose phrases fit whole and equally well; none where it is one."""
+    surest = max((one.confidence for one in said), default=0.0)
+    names = {one.intent for one in said if surest >= _WHOLE and one.confidence >= surest - _EQUAL}
+    return frozenset(names) if len(names) > 1 else frozenset()
 
 
 def _evidence(
@@ -52,4 +77,5 @@ def _evidence(
     intent, tokens = shelf.intents[name], heard.tokens[at]
     filled = fill(intent, tokens, (), finder) if len(tokens) <= MAX_TOKENS else ()
     slots = tuple(slot_of(one, heard.texts[at], tokens, typed=options.resolve_values) for one in filled)
-    return Evidence(name, share, at, slots, complete(intent, slots), (shelf.taught[intent.skill].name,))
+    sources = (shelf.taught[intent.skill].name,) if intent.skill in shelf.taught else (PHRASES,)
+    return Evidence(name, share, at, slots, complete(intent, slots), sources)

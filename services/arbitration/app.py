@@ -22,7 +22,7 @@ _FILES = {
 }
 _NOTES = (
     "Every utterance counts as meant for the assistant until a directedness model is installed.",
-    "Traffic weights are known to the replica that was told; they end with it.",
+    "Traffic weights are known to all replicas about a second later; circuits of skills are each replica's own.",
     "A newly registered skill is understood, and known to the other replicas, about a second later.",
 )
 

@@ -179,6 +179,9 @@ async def test_what_lacks_a_value_is_asked_for_and_then_done(market: Market) -> 
 
 
 async def test_what_no_skill_knows_is_left(market: Market) -> None:
+    registry = registry_pb2_grpc.SkillRegistryServiceStub(market.channel)
+    for chatty in ("notyet", "smalltalk"):  # they have an answer to nearly everything
+        await registry.Enable(registry_pb2.EnableRequest(skill_id=chatty, enabled=False))
     events = await market.talk("zorp quibble frandle")
     assert decisions(events)[0].startswith("FALLBACK")
 

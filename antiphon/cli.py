@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 
 import grpc
 
-from antiphon.commands import conversing, inspecting, single, skill, skills
+from antiphon.commands import conversing, inspecting, single, skill, skills, traffic
 from antiphon.commands.options import common
 from antiphon.errors import AntiphonApiError
 from antiphon.microphone import MicrophoneMissing
@@ -99,6 +99,12 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]] = 
         "write a skill of your own, and try it",
         skill.add,
         "antiphon skill new water\n  antiphon skill test water\n  antiphon skill test localhost:9100 --all",
+    ),
+    "traffic": (
+        "split sessions among pools: canaries and shadows, and how they do",
+        traffic.add,
+        "antiphon traffic\n  antiphon traffic set nlu stable=nlu:95 canary=nlu-next:5\n"
+        "  antiphon traffic set asr stable=asr:1 next=asr-next:0.2:shadow\n  antiphon traffic arms asr --minutes 120",
     ),
     "explain": ("show why a turn went as it did", inspecting.add_explain, "antiphon explain 4f7c… --json"),
     "health": ("ask whether all is well", inspecting.add_health, "antiphon health && echo fine"),

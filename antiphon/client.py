@@ -156,10 +156,13 @@ class SkillsClient(CapabilityClient):
         answer: registry_pb2.RegisterResponse = await self.call(stub.Register, request, UNARY_TIMEOUT_S)
         return answer
 
-    async def enable(self, skill_id: str, *, enabled: bool = True) -> registry_pb2.RegisteredSkill:
-        """Lets a skill take part for the caller's account, or no longer. Raises AntiphonApiError (NOT_FOUND)."""
+    async def enable(self, skill_id: str, *, enabled: bool = True, user: str = "") -> registry_pb2.RegisteredSkill:
+        """Lets a skill take part for the caller's account, or for one user of it, or no longer.
+
+        Raises AntiphonApiError (NOT_FOUND).
+        """
         stub = registry_pb2_grpc.SkillRegistryServiceStub(self.channel)
-        request = registry_pb2.EnableRequest(skill_id=skill_id, enabled=enabled)
+        request = registry_pb2.EnableRequest(skill_id=skill_id, enabled=enabled, user_id=user)
         answer: registry_pb2.EnableResponse = await self.call(stub.Enable, request, UNARY_TIMEOUT_S)
         return answer.skill
 

@@ -18,6 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     actions.add_argument("--enable", metavar="ID", help="let a skill take part")
     actions.add_argument("--disable", metavar="ID", help="no longer")
     actions.add_argument("--remove", metavar="ID", help="forget a skill")
+    parser.add_argument("--user", default="", metavar="ID", help="enable or disable for this user of the account alone")
     parser.add_argument("--locale", default="", help="only skills that answer in this language")
     parser.set_defaults(run=run)
 
@@ -29,7 +30,9 @@ async def run(options: argparse.Namespace) -> int:
             added = await client.register(options.register or options.check, validate_only=bool(options.check))
             return _show(list(added.skills), list(added.warnings), options)
         if options.enable or options.disable:
-            skill = await client.enable(options.enable or options.disable, enabled=bool(options.enable))
+            skill = await client.enable(
+                options.enable or options.disable, enabled=bool(options.enable), user=options.user
+            )
             return _show([skill], [], options)
         if options.remove:
             removed = await client.remove(options.remove)

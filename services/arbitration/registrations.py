@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from services.arbitration.manifests import Manifest
-from services.arbitration.registry_of_skills import Overlap, RegisteredSkill, SkillRegistry
-from services.runtime.errors import AntiphonError, Conflict
+from services.arbitration.registry_of_skills import Overlap, RegisteredSkill, SkillRegistry, enabled_key
+from services.runtime.errors import AntiphonError, Conflict, QuotaExceeded
 from services.runtime.store import ABSENT, SessionStore
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,9 @@ FOLLOW_S: Final = 1.0
 
 KEPT_S: Final = 10 * 365 * 86_400.0
 ATTEMPTS: Final = 5
+
+MAX_CHOOSERS: Final = 20_000
+"""Tenants and users with a word of their own on skills: all of it is one stored value, some 50 bytes each."""
 
 _TENANT: Final = "@platform"  # no principal's tenant has this name: identity refuses the character
 _INDEX: Final = "skills"
@@ -74,11 +77,23 @@ class Registrations:
         self.registry.remove(skill_id)
         self._digests.pop(skill_id, None)
 
-    async def enable(self, tenant: str, skill_id: str, enabled: bool = True) -> None:
-        """Let a skill serve a tenant, or no longer. Raises NotFound."""
+    async def enable(self, tenant: str, skill_id: str, enabled: bool = True, user: str = "") -> None:
+        """Let a skill serve a tenant, or one user of it, or no longer.
+
+        Raises:
+            NotFound: no such skill.
+            QuotaExceeded: TOO_MANY_CHOICES, more users of all tenants have a word of their own than are kept.
+        """
         self.registry.skill(skill_id)
-        await self._change(lambda index: index["enabled"].setdefault(tenant, {}).update({skill_id: enabled}))
-        self.registry.enable(tenant, skill_id, enabled)
+        who = enabled_key(tenant, user)
+
+        def choose(index: dict[str, Any]) -> None:
+            if who not in index["enabled"] and len(index["enabled"]) >= MAX_CHOOSERS:
+                raise QuotaExceeded("too many users have chosen skills of their own", reason="TOO_MANY_CHOICES")
+            index["enabled"].setdefault(who, {}).update({skill_id: enabled})
+
+        await self._change(choose)
+        self.registry.enable(tenant, skill_id, enabled, user)
 
     async def follow(self) -> None:
         """Take over what other replicas change, for ever."""

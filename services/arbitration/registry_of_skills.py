@@ -104,14 +104,14 @@ class SkillRegistry:
         for enabled in self._enabled.values():
             enabled.pop(skill_id, None)
 
-    def enable(self, tenant: str, skill_id: str, enabled: bool = True) -> None:
-        """Let the skill serve a tenant, or no longer. Raises NotFound."""
+    def enable(self, tenant: str, skill_id: str, enabled: bool = True, user: str = "") -> None:
+        """Let the skill serve a tenant, or one user of it, or no longer. Raises NotFound."""
         self.skill(skill_id)
         self.revision += 1
-        self._enabled[tenant][skill_id] = enabled
+        self._enabled[enabled_key(tenant, user)][skill_id] = enabled
 
     def replace_enabled(self, enabled: Mapping[str, Mapping[str, bool]]) -> None:
-        """What all tenants have chosen, at once. It may name skills that are not known (yet)."""
+        """What all tenants and users (`enabled_key`) have chosen, at once. It may name skills that are not known (yet)."""
         self.revision += 1
         for tenant in [tenant for tenant in self._enabled if tenant != EVERYONE]:
             del self._enabled[tenant]
@@ -128,18 +128,24 @@ class SkillRegistry:
         """The skill, or None."""
         return self._skills.get(skill_id)
 
-    def is_enabled(self, tenant: str, skill_id: str) -> bool:
-        """The tenant's own word, else everyone's."""
-        own = self._enabled.get(tenant, {}).get(skill_id)
-        return own if own is not None else self._enabled.get(EVERYONE, {}).get(skill_id, False)
+    def is_enabled(self, tenant: str, skill_id: str, user: str = "") -> bool:
+        """The user's own word, else the tenant's, else everyone's."""
+        for who in _who(tenant, user):
+            if (word := self._enabled.get(who, {}).get(skill_id)) is not None:
+                return word
+        return False
 
-    def chosen_by(self, tenant: str, skill_id: str) -> bool:
-        """Whether the tenant enabled it itself."""
-        return self._enabled.get(tenant, {}).get(skill_id, False)
+    def chosen_by(self, tenant: str, skill_id: str, user: str = "") -> bool:
+        """Whether the user, or the tenant, enabled it itself; the user's word counts before the tenant's."""
+        for who in _who(tenant, user)[:-1]:
+            if (word := self._enabled.get(who, {}).get(skill_id)) is not None:
+                return word
+        return False
 
-    def enabled(self, tenant: str) -> tuple[RegisteredSkill, ...]:
-        """Skills that serve the tenant, in order of their ids."""
-        return tuple(skill for skill_id, skill in sorted(self._skills.items()) if self.is_enabled(tenant, skill_id))
+    def enabled(self, tenant: str, user: str = "") -> tuple[RegisteredSkill, ...]:
+        """Skills that serve the tenant, or a user of it, in order of their ids."""
+        found = sorted(self._skills.items())
+        return tuple(skill for skill_id, skill in found if self.is_enabled(tenant, skill_id, user))
 
     def all(self) -> tuple[RegisteredSkill, ...]:
         """Every registered skill, in order of their ids."""
@@ -170,6 +176,15 @@ class SkillRegistry:
             for locale, phrase in _phrases(intent):
                 for other_skill, other_intent in self._by_phrase.get((locale, phrase), ()):
                     yield Overlap(phrase, locale, intent.name, other_skill, other_intent)
+
+
+def enabled_key(tenant: str, user: str = "") -> str:
+    """Under which name a choice is kept: tenants' names hold no line breaks, so no user looks like a tenant."""
+    return f"{tenant}\n{user}" if user else tenant
+
+
+def _who(tenant: str, user: str) -> tuple[str, ...]:
+    return (enabled_key(tenant, user), tenant, EVERYONE) if user else (tenant, EVERYONE)
 
 
 def dialogue_manifest(locales: tuple[str, ...]) -> Manifest:

@@ -38,7 +38,7 @@ def skills_in_words(registry: SkillRegistry, profile: Profile, about: Sequence[H
     else:
         found = [
             skill.manifest
-            for skill in registry.enabled(profile.tenant)
+            for skill in registry.enabled(profile.tenant, profile.user_id)
             if registry.speaks(skill.manifest.id, profile.locale).served
             and (not profile.only_skills or skill.manifest.id in profile.only_skills)
         ]

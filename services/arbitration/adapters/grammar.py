@@ -49,7 +49,9 @@ class Grammars:
 
     def of(self, profile: Profile) -> speech_pb2.PhraseGrammar | None:
         """The grammar of the skills that serve this user in their language; None when they bring no phrases."""
-        skills = [skill for skill in self.registry.enabled(profile.tenant) if self._serves(skill, profile)]
+        skills = [
+            skill for skill in self.registry.enabled(profile.tenant, profile.user_id) if self._serves(skill, profile)
+        ]
         ids = tuple(skill.manifest.id for skill in skills)
         key = (self.registry.revision, profile.locale, bool(profile.only_skills), ids)
         if key not in self._made:

@@ -117,7 +117,7 @@ class GrpcUnderstanding:
     def _skills(self, context: TurnContext) -> list[str]:
         """Those that may serve the turn."""
         profile = context.profile
-        ids = [skill.manifest.id for skill in self._registry.enabled(profile.tenant)]
+        ids = [skill.manifest.id for skill in self._registry.enabled(profile.tenant, profile.user_id)]
         if profile.only_skills:
             ids = [skill_id for skill_id in ids if skill_id in profile.only_skills or skill_id == DIALOGUE_SKILL]
         return ids if len(ids) <= MAX_NAMED_SKILLS else []

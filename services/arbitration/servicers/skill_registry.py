@@ -17,6 +17,7 @@ from services.runtime.calls import Call
 from services.runtime.errors import InvalidInput, NotFound, Unsupported
 
 MAX_PAGE = 1000
+MAX_USER = 128
 _ADMIN = "admin"
 
 
@@ -55,7 +56,8 @@ class SkillRegistryServicer:
     ) -> registry_pb2.ListResponse:
         """Skills in the order of their ids, a page at a time."""
         tenant = call.principal.tenant
-        skills = self._registry.enabled(tenant) if request.enabled_only else self._registry.all()
+        user = call.principal.user
+        skills = self._registry.enabled(tenant, user) if request.enabled_only else self._registry.all()
         if request.language_code:
             skills = tuple(s for s in skills if self._registry.speaks(s.manifest.id, request.language_code).served)
         # What belongs to the conversation itself is registered as a skill, but is nobody's to enable.
@@ -65,19 +67,22 @@ class SkillRegistryServicer:
             raise InvalidInput(f"page_size is 0 to {MAX_PAGE}", field="page_size")
         page = rest[:size]
         return registry_pb2.ListResponse(
-            skills=[self._message(skill, tenant) for skill in page],
+            skills=[self._message(skill, tenant, user) for skill in page],
             next_page_token=page[-1].manifest.id if len(rest) > size else "",
         )
 
     async def Enable(  # noqa: N802 - named by the contract
         self, request: registry_pb2.EnableRequest, call: Call
     ) -> registry_pb2.EnableResponse:
-        """Lets a skill serve the caller's tenant, or no longer."""
-        if request.user_id:
-            raise Unsupported("skills are enabled for a tenant as a whole", field="user_id")
-        await self._registrations.enable(call.principal.tenant, request.skill_id, request.enabled)
+        """Lets a skill serve the caller's tenant, or one user of it, or no longer.
+
+        Users choose for themselves; for others, an operator does.
+        """
+        _check_user(request.user_id, call)
+        tenant, user = call.principal.tenant, request.user_id
+        await self._registrations.enable(tenant, request.skill_id, request.enabled, user)
         skill = self._registry.skill(request.skill_id)
-        return registry_pb2.EnableResponse(skill=self._message(skill, call.principal.tenant))
+        return registry_pb2.EnableResponse(skill=self._message(skill, tenant, user))
 
     async def Remove(  # noqa: N802 - named by the contract
         self, request: registry_pb2.RemoveRequest, call: Call
@@ -107,11 +112,11 @@ class SkillRegistryServicer:
         overlaps = await self._registrations.register(manifest, request.address)
         return [_warning(overlap) for overlap in overlaps]
 
-    def _message(self, skill: RegisteredSkill, tenant: str) -> registry_pb2.RegisteredSkill:
+    def _message(self, skill: RegisteredSkill, tenant: str, user: str = "") -> registry_pb2.RegisteredSkill:
         return registry_pb2.RegisteredSkill(
             manifest=manifest_pb2.SkillManifest.FromString(skill.manifest.wire),
             address=skill.endpoint,
-            enabled=self._registry.is_enabled(tenant, skill.manifest.id),
+            enabled=self._registry.is_enabled(tenant, skill.manifest.id, user),
             circuit=registry_pb2.CircuitState.Value(f"CIRCUIT_STATE_{self._circuits.state(skill.manifest.id)}"),
         )
 
@@ -121,6 +126,13 @@ def _warning(overlap: Overlap) -> str:
         f"{overlap.intent} ({overlap.locale}) shares a phrase with {overlap.other_intent} of {overlap.other_skill}: "
         "ranking decides between them"
     )
+
+
+def _check_user(user: str, call: Call) -> None:
+    if len(user) > MAX_USER or "\n" in user:
+        raise InvalidInput(f"user_id has at most {MAX_USER} characters on one line", field="user_id")
+    if user and user != call.principal.user:
+        call.require(_ADMIN)
 
 
 def _check_address(address: str) -> None:

@@ -115,14 +115,14 @@ def _score(hypothesis: Hypothesis, context: TurnContext, registry: SkillRegistry
     score = hypothesis.interpretation.confidence
     if _answers_prompt(hypothesis, context):
         score += 0.3
-    if registry.chosen_by(context.profile.tenant, hypothesis.skill_id):
+    if registry.chosen_by(context.profile.tenant, hypothesis.skill_id, context.profile.user_id):
         score += 0.1
     return score
 
 
 def _rejection(skill: RegisteredSkill, intent: IntentSpec, context: TurnContext, registry: SkillRegistry) -> Rejection:
     profile, skill_id = context.profile, skill.manifest.id
-    if not registry.is_enabled(profile.tenant, skill_id) or (
+    if not registry.is_enabled(profile.tenant, skill_id, profile.user_id) or (
         profile.only_skills and skill_id not in profile.only_skills
     ):
         return Rejection.NOT_ENABLED
@@ -179,7 +179,7 @@ class _Evidence:
             same_skill=1.0 if skill_id == context.last_skill else 0.0,
             answers_prompt=1.0 if _answers_prompt(hypothesis, context) else 0.0,
             locale_exact=1.0 if registry.speaks(skill_id, profile.locale).exact else 0.0,
-            enabled_by_user=1.0 if registry.chosen_by(profile.tenant, skill_id) else 0.0,
+            enabled_by_user=1.0 if registry.chosen_by(profile.tenant, skill_id, profile.user_id) else 0.0,
             used_recently=1.0 if recent else 0.0,
             used_often=self._feedback.used_often(profile.tenant, profile.user_id, skill_id, context.now),
             feedback=self._feedback.success(profile.tenant, skill_id, hypothesis.intent),

@@ -126,3 +126,24 @@ async def test_disabling_a_built_in_skill_holds_in_all_replicas() -> None:
     await there.catch_up()
     assert not there.registry.is_enabled("acme", "clock")
     assert there.registry.is_enabled("globex", "clock")
+
+
+async def test_a_user_has_a_word_of_its_own() -> None:
+    store = MemorySessionStore()
+    here, there = replica(store), replica(store)
+    await here.register(manifest(), "host:1")
+    await here.enable("acme", "coffee")
+    await here.enable("acme", "coffee", False, "kid")
+    await here.enable("globex", "coffee", True, "ann")
+    await there.catch_up()
+    for registry in (here.registry, there.registry):
+        told = [registry.is_enabled(*who) for who in (("acme", "coffee"), ("acme", "coffee", "ada"))]
+        assert told == [True, True]
+        assert not registry.is_enabled("acme", "coffee", "kid")
+        assert not registry.is_enabled("globex", "coffee")
+        assert registry.is_enabled("globex", "coffee", "ann")
+        assert [skill.manifest.id for skill in registry.enabled("globex", "ann")] == ["coffee"]
+        assert registry.chosen_by("globex", "coffee", "ann")
+    await here.remove("coffee")
+    await there.catch_up()
+    assert not there.registry.is_enabled("globex", "coffee", "ann")

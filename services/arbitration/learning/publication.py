@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from typing import Final
 
@@ -38,6 +39,9 @@ PRIOR: Final = 20.0
 
 MAX_REWRITES: Final = 1_000
 """Of one tenant and language; the newest replace the least certain."""
+
+MAX_READ: Final = 256
+"""Values whose decoded form is kept in memory, the least recently asked forgotten first."""
 
 ATTEMPTS: Final = 5
 
@@ -97,6 +101,7 @@ class RewriteBook:
 
     store: SessionStore
     names: Pseudonyms
+    _read: OrderedDict[str, tuple[bytes, tuple[Published, ...]]] = field(default_factory=OrderedDict)
 
     async def serving(self, tenant: str, locale: str) -> Mapping[str, Rewrite]:
         """Those that serve, by the words they replace; of the language where the dialect has none of its own."""
@@ -110,8 +115,17 @@ class RewriteBook:
 
     async def of(self, tenant: str, locale: str) -> tuple[Published, ...]:
         """Everything known, retired ones too. `tenant` is its pseudonym."""
-        found = await self.store.get(OWNER, _key(tenant, locale))
-        return _decoded(found.value) if found else ()
+        key = _key(tenant, locale)
+        found = await self.store.get(OWNER, key)
+        if found is None:
+            return ()
+        known = self._read.get(key)
+        if known is None or known[0] != found.value:  # replicas look every few seconds, and seldom find anything new
+            known = self._read[key] = (found.value, _decoded(found.value))
+        self._read.move_to_end(key)
+        if len(self._read) > MAX_READ:
+            self._read.popitem(last=False)
+        return known[1]
 
     async def publish(self, tenant: str, locale: str, found: Iterable[Found]) -> int:
         """Publish what was mined; how many are new. `tenant` is its pseudonym. Raises Unavailable, Conflict."""

@@ -128,7 +128,8 @@ class Interpreting:
         """Of words that mean the same whenever they are said; empty where the conversation decides."""
         if context.state.pending is not None or context.ringing or context.focus:
             return b""
-        parts = (context.profile.tenant, context.profile.locale, *sorted(context.profile.only_skills))
+        profile = context.profile
+        parts = (profile.tenant, profile.user_id, profile.locale, *sorted(profile.only_skills))
         words = (alternative.text.casefold() for alternative in alternatives)
         whole = "\0".join((*parts, "", *words, str(self.registry.revision)))
         return hashlib.sha256(whole.encode(errors="surrogatepass")).digest()

@@ -179,6 +179,7 @@ def test_what_was_read_before_is_no_good_in_a_conversation_nor_for_others_nor_fo
             CONTEXT,
             replace(CONTEXT, state=asked),
             replace(CONTEXT, profile=replace(CONTEXT.profile, tenant="globex")),
+            replace(CONTEXT, profile=replace(CONTEXT.profile, user_id="bob")),
             replace(CONTEXT, ringing=frozenset({"clock"})),
         )
         seen = [await again(context) for context in contexts]
@@ -188,7 +189,7 @@ def test_what_was_read_before_is_no_good_in_a_conversation_nor_for_others_nor_fo
         await asyncio.sleep(601)
         return [*seen, await again(CONTEXT)]
 
-    assert run(scenario()) == ["LAST_GOOD_MODEL", "NONE", "NONE", "NONE", "NONE", "NONE"]
+    assert run(scenario()) == ["LAST_GOOD_MODEL", "NONE", "NONE", "NONE", "NONE", "NONE", "NONE"]
 
 
 def test_readings_with_values_are_not_kept() -> None:

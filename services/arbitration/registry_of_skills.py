@@ -111,7 +111,7 @@ class SkillRegistry:
         self._enabled[enabled_key(tenant, user)][skill_id] = enabled
 
     def replace_enabled(self, enabled: Mapping[str, Mapping[str, bool]]) -> None:
-        """What all tenants and users (`enabled_key`) have chosen, at once. It may name skills that are not known (yet)."""
+        """What all tenants and users (`enabled_key`) have chosen, at once; it may name skills not known (yet)."""
         self.revision += 1
         for tenant in [tenant for tenant in self._enabled if tenant != EVERYONE]:
             del self._enabled[tenant]

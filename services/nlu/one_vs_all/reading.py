@@ -7,7 +7,7 @@ phrase says where they stand.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.nlu.combining import Evidence
@@ -40,7 +40,7 @@ def by_likeness(
     """The likeliest intents by their own models, and how probable it is that any of these covers the utterance.
 
     Args:
-        said: what phrases say; intents whose phrases fit whole and equally well are equally likely here, or who was
+        said: what phrases say; skills whose phrases fit whole and equally well are equally likely here, or who was
             registered first and has models would win over who has the same phrase.
     """
     if book is None:
@@ -55,20 +55,32 @@ def by_likeness(
             part = TRUST * heard.weights[at] * likely
             shares[name] += part
             leading[name] = max(leading.get(name, (0.0, at)), (part, at))
-    if (alike := _alike(said)) and not alike.isdisjoint(shares):
-        mean = sum(shares.get(name, 0.0) for name in alike) / len(alike)
-        shares.update(dict.fromkeys(alike, mean))
+    _level(shares, _alike(said))
     chosen = sorted((name for name in shares if shares[name] >= _LEAST), key=lambda name: -shares[name])[:_MOST]
     return [
         _evidence(name, shares[name], leading.get(name, (0.0, 0))[1], heard, shelf, finder, options) for name in chosen
     ], covered
 
 
-def _alike(said: Sequence[Evidence]) -> frozenset[str]:
-    """Intents whose phrases fit whole and equally well; none where it is one."""
+def _alike(said: Sequence[Evidence]) -> dict[str, list[str]]:
+    """Intents whose phrases fit whole and equally well, by skill; nothing where they are all of one."""
     surest = max((one.confidence for one in said), default=0.0)
-    names = {one.intent for one in said if surest >= _WHOLE and one.confidence >= surest - _EQUAL}
-    return frozenset(names) if len(names) > 1 else frozenset()
+    by_skill: dict[str, list[str]] = defaultdict(list)
+    for one in said:
+        if surest >= _WHOLE and one.confidence >= surest - _EQUAL:
+            by_skill[one.intent.partition(".")[0]].append(one.intent)
+    return by_skill if len(by_skill) > 1 else {}
+
+
+def _level(shares: dict[str, float], alike: Mapping[str, Sequence[str]]) -> None:
+    """Each skill's likeliest of these intents is as likely as the others'; within a skill its models tell."""
+    best = {skill: max(shares.get(name, 0.0) for name in names) for skill, names in alike.items()}
+    if not any(best.values()):
+        return
+    mean = sum(best.values()) / len(best)
+    for skill, names in alike.items():
+        for name in names:
+            shares[name] = shares.get(name, 0.0) * mean / best[skill] if best[skill] else mean
 
 
 def _evidence(

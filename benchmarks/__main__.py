@@ -34,6 +34,7 @@ NAMES = (
     "devices",
     "skills",
     "rankers",
+    "resume",
 )
 
 

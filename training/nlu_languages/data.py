@@ -1,8 +1,9 @@
 """Labelled sentences of xSID and sentences that are none of its intents; the only reader of `$ANTIPHON_DATA` here.
 
-Trained on: the `valid` files of xSID 0.7 (CC BY-SA 4.0), which are translations of the same 300 sentences. Measured on:
-its `test` files. Out of scope: phrases of skills in five languages, CLINC150 `train` (CC BY 3.0), and for the languages
-that have neither, sentences of random words (WikiPron's word lists): they teach that unknown words are no intent.
+Trained on: the `valid` files of xSID 0.7 (CC BY-SA 4.0), which are translations of the same 300 sentences, with further
+names from SNIPS 2017 (CC0). Measured on: its `test` files. Out of scope: phrases of skills in five languages, CLINC150
+`train` (CC BY 3.0), and for the languages that have neither, sentences of random words (WikiPron's word lists): they
+teach that unknown words are no intent.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _WORDS = {  # variety -> word list of WikiPron
     "nl": "nld_latn_broad", "no": "nob_latn_broad", "tr": "tur_latn_broad", "de": "deu_latn_broad",
     "it": "ita_latn_broad", "en": "eng_latn_us_broad",
 }  # fmt: skip
+_NAMES = frozenset("album artist entity_name movie_name object_name playlist restaurant_name track".split())
 _RANDOM = 120  # sentences of random words per word list
 _CLINC_AKIN = frozenset(
     (
@@ -110,15 +112,31 @@ def outside(seed: int) -> list[Sentence]:
     return [*_phrases(), *_clinc("train", rng), *_random(rng)]
 
 
-def exchanged(sentences: Sequence[Sentence], rng: random.Random) -> Iterator[Sentence]:
-    """Each sentence with slots once more, its values exchanged for others of the slot and the variety."""
+def exchanged(sentences: list[Sentence], rng: random.Random, times: int = 1) -> Iterator[Sentence]:
+    """Each sentence with slots so many times more, its values exchanged for others of the slot and the variety; names
+    of films, songs and the like, which all varieties leave in English, for names of SNIPS."""
     values: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
     for one in sentences:
         for name, start, end in one.slots or ():
             values[one.variety, name].append(one.words[start:end])
-    for one in sentences:
+    called = names()
+    for one in sentences * times:
         if one.slots:
-            yield _filled(one, [rng.choice(values[one.variety, name]) for name, _, _ in one.slots])
+            yield _filled(one, [rng.choice(called.get(name) or values[one.variety, name]) for name, _, _ in one.slots])
+
+
+def names() -> Mapping[str, list[tuple[str, ...]]]:
+    """Slot -> names that SNIPS 2017 (CC0) has for it in its training part."""
+    found: dict[str, dict[tuple[str, ...], None]] = defaultdict(dict)
+    for path in sorted(folder().joinpath("snips").glob("*/*/train_*.json")):
+        if not path.stem.endswith("_full"):
+            sets = json.loads(path.read_bytes().decode("utf-8", errors="ignore"))
+            for row in next(iter(sets.values())):
+                for part in row["data"]:
+                    words = tuple(token.norm for token in tokenise(part["text"]))
+                    if part.get("entity") in _NAMES and words:
+                        found[part["entity"]][words] = None
+    return {slot: list(said) for slot, said in found.items()}
 
 
 def _filled(one: Sentence, values: Sequence[tuple[str, ...]]) -> Sentence:

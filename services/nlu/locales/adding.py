@@ -37,7 +37,7 @@ MAX_WAITING: Final = 4
 MAX_WORD: Final = 200
 """Code points of a source or a translation."""
 
-_RUNNING_S: Final = 300.0
+_RUNNING_S: Final = 900.0
 _KEPT_S: Final = 10 * 365 * 86_400.0
 _ATTEMPTS: Final = 5
 _TENANT: Final = "@platform"  # as in `library.py`

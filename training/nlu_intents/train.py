@@ -3,6 +3,7 @@
     nice -n 10 python -m training.nlu_intents.train teacher     # SLURP devel is kept out and measured on
     nice -n 10 python -m training.nlu_intents.train student     # a seventh of devel is kept out, to calibrate by
     nice -n 10 python -m training.nlu_intents.train student --again
+    nice -n 10 python -m training.nlu_intents.train student --again --phrases
     python -m training.nlu_intents.export                       # writes the bundle
 
 Needs `requirements/train-torch.txt` and `$ANTIPHON_DATA`; the weights between lie in `build/nlu_intents`. The student
@@ -16,7 +17,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from services.nlu.engines.pieces import Vocabulary
-from training.nlu_intents import unlabelled
+from training.nlu_intents import outside, phrases, unlabelled
 from training.nlu_intents.data import Corpus, Sentence, load, root
 from training.nlu_intents.encoder import Encoder, Logits, cut_down, pretrained_encoder
 from training.nlu_intents.evaluation import judged, temperature
@@ -45,6 +46,9 @@ FADING = 0.01
 HEADS = ("massive", "clinc", "tags")
 SOFTNESS = 2.0
 """Divisor of both logits when the student learns from the teacher."""
+
+LABELS, OWN = 0.3, 1.0
+"""Weights of labels beside what the teacher says, and of the platform's own phrases."""
 
 Loss = Callable[[Logits, PieceBatch], Tensor]
 
@@ -108,9 +112,11 @@ class Taught:
     Args:
         data: what the student is trained on.
         kept: file of the logits by sentence: what is there is not computed again.
+        own: keys of sentences that are learnt by their labels alone, whatever the teacher says.
     """
 
-    def __init__(self, teacher: Encoder, data: PieceData, kept: Path) -> None:
+    def __init__(self, teacher: Encoder, data: PieceData, kept: Path, own: Set[str]) -> None:
+        self._own = own
         self._said: dict[str, dict[str, Tensor]] = torch.load(kept) if kept.is_file() else {}
         missing = {one.key: one for one in data.sentences if one.key not in self._said}
         if missing:
@@ -125,16 +131,25 @@ class Taught:
             torch.save(self._said, kept)
 
     def __call__(self, logits: Logits, batch: PieceBatch) -> Tensor:
-        total = 0.3 * by_labels(logits, batch)
+        """A sentence that is learnt by its labels still learns its tags from the teacher."""
+        own = torch.tensor([key in self._own for key in batch.keys])
+        total = LABELS * by_labels(logits, batch)
         for name in HEADS:
             said = [self._said[key][name] for key in batch.keys]
             if name == "tags":
                 made, wanted = logits.tags[torch.from_numpy(batch.firsts)], torch.cat(said).float()
-            else:
-                made, wanted = getattr(logits, name), torch.stack(said).float()
-            softened = F.log_softmax(made / SOFTNESS, dim=-1), F.softmax(wanted / SOFTNESS, dim=-1)
-            total = total + SOFTNESS**2 * F.kl_div(*softened, reduction="batchmean")
+                total = total + _apart(made, wanted) / len(made)
+                continue
+            made, labels = getattr(logits, name), torch.from_numpy(getattr(batch, name))
+            total = total + _apart(made[~own], torch.stack(said).float()[~own]) / len(batch.keys)
+            total = total + OWN * F.cross_entropy(made[own], labels[own], ignore_index=-1, reduction="sum") / len(own)
         return total
+
+
+def _apart(made: Tensor, wanted: Tensor) -> Tensor:
+    """How far logits are from those of the teacher, softened; a sum over rows."""
+    softened = F.log_softmax(made / SOFTNESS, dim=-1), F.softmax(wanted / SOFTNESS, dim=-1)
+    return SOFTNESS**2 * F.kl_div(*softened, reduction="sum")
 
 
 @torch.inference_mode()
@@ -175,6 +190,9 @@ def main() -> None:
     parser.add_argument("--layers", default="0,1,2,3", help="of the teacher, that the student begins with")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--again", action="store_true", help="the student goes on from where it stood, more slowly")
+    parser.add_argument(
+        "--phrases", action="store_true", help="with the phrases of the built-in skills, and what is outside"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
@@ -186,13 +204,19 @@ def main() -> None:
     pieces = vocabulary(BUILD / "pieces.txt", corpus, further, new=choosing)
     labels = corpus.clinc_labels
     shown = PieceData([*corpus.slurp, *corpus.clinc] if choosing else corpus.calibration, labels, Vocabulary(pieces))
-    data = shown.of(corpus.train if choosing else [*corpus.train, *further])
+    filling = (piece for piece in pieces if piece.isalpha() and len(piece) > 2)
+    own = phrases.load(random.Random(options.seed), filling, held) if options.phrases else []
+    own += outside.load(root(), random.Random(options.seed), 2000, held) if options.phrases else []
+    data = shown.of(corpus.train if choosing else [*corpus.train, *further, *own])
     print(f"{len(corpus.train)} labelled sentences, {len(further)} without labels, {len(pieces)} pieces", flush=True)
     made = pretrained_encoder(pieces, len(labels))
     pace, loss = TEACHER, by_labels
     if not choosing:
         made.load_state_dict(torch.load(BUILD / "teacher.pt"))
-        pace, loss = STUDENT, Taught(made, data, BUILD / "taught.pt")
+        pace, loss = (
+            STUDENT,
+            Taught(made, data, BUILD / "taught.pt", {one.key for one in own}),
+        )
         print("teacher", json.dumps(measure(made, shown)), flush=True)
         made = cut_down(made, [int(one) for one in options.layers.split(",")])
         if options.again:

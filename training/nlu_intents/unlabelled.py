@@ -20,14 +20,14 @@ def load(root: Path, rng: random.Random, each: int, held: Iterable[str]) -> list
     """Up to `each` sentences of every source, none of them among the `held` keys."""
     kept: dict[str, Sentence] = {}
     without = set(held)
-    for source in (_snips, _sgd, _topical_chat):
-        found = sorted({sentence for text in source(root) if (sentence := _words(text)) is not None})
+    for source in (_snips, _sgd, topical_chat):
+        found = sorted({sentence for text in source(root) if (sentence := words_of(text)) is not None})
         rng.shuffle(found)
         kept |= {" ".join(words): Sentence(words, None, None, None) for words in found[:each]}
     return [one for key, one in kept.items() if key not in without]
 
 
-def _words(text: str) -> tuple[str, ...] | None:
+def words_of(text: str) -> tuple[str, ...] | None:
     """Without punctuation, as speech comes; None of what is too long or holds no word."""
     if not text.strip():
         return None
@@ -49,7 +49,8 @@ def _sgd(root: Path) -> Iterator[str]:
             yield from (turn["utterance"] for turn in dialogue["turns"] if turn["speaker"] == "USER")
 
 
-def _topical_chat(root: Path) -> Iterator[str]:
+def topical_chat(root: Path) -> Iterator[str]:
+    """What people write to each other about the news."""
     for path in sorted((root / "topicalchat" / "conversations").glob("*.json")):
         for one in json.loads(path.read_text(encoding="utf-8")).values():
             yield from (turn["message"] for turn in one["content"])

@@ -36,9 +36,7 @@ ADMISSIONS = _meter.create_counter("antiphon.admissions", "{call}", "Calls let i
 REFUSALS = _meter.create_counter("antiphon.refusals", "{call}", "Calls turned away, by reason")
 ACTIVE_SESSIONS = _meter.create_up_down_counter("antiphon.active_sessions", "{session}", "Open streams")
 CALL_SECONDS = _meter.create_histogram("antiphon.call.duration", "s", "Length of calls, by method and status")
-ARM_CALLS = _meter.create_counter(
-    "antiphon.arm.calls", "{call}", "Calls to traffic arms, by status"
-)
+ARM_CALLS = _meter.create_counter("antiphon.arm.calls", "{call}", "Calls to traffic arms, by status")
 ARM_SECONDS = _meter.create_histogram("antiphon.arm.duration", "s", "Time in a traffic arm, by capability and arm")
 SHADOW_FIGURES = _meter.create_histogram("antiphon.shadow.figure", "1", "Shadows against what was served, by figure")
 TURN_STAGE_SECONDS = _meter.create_histogram("antiphon.turn.stage", "s", "Instants of a turn, from the end of speech")

@@ -117,8 +117,8 @@ class SharedTraffic:
             try:
                 await self.catch_up()
                 await self.hand_in()
-            except AntiphonError as error:
-                log.warning("traffic is not shared: %s", error.reason)
+            except (AntiphonError, ValueError) as error:  # ValueError: written by a release that writes otherwise
+                log.warning("traffic is not shared: %s", getattr(error, "reason", type(error).__name__))
             await asyncio.sleep(FOLLOW_S)
 
     async def hand_in(self) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ class Lessons:
         self._again: set[str] = set()
         self._missing: dict[str, float] = {}
         self._failed: dict[str, str] = {}
+        self._ended = threading.Event()
 
     def ask(self, skill_id: str, *, again: bool = False) -> None:
         """Teach a skill of the shelf soon; `again` where its models are there but stale."""
@@ -131,17 +133,24 @@ class Lessons:
         return {name: found[name] for name in sorted(found, key=lambda name: -found[name]) if found[name]}
 
     async def run(self) -> None:
-        """Until cancelled; a store that cannot be reached is tried again, and what is known stays."""
-        while True:
-            try:
-                await self.take_over()
-                due = self._due()
-                if due is not None:
-                    await self._teach(due)
-                    continue
-            except AntiphonError as error:
-                log.warning("models of skills cannot be kept: %s", error.reason)
-            await asyncio.sleep(_POLL_S)
+        """Until cancelled, which ends a lesson too; a store that cannot be reached is tried again, and what is known
+        stays."""
+        try:
+            while True:
+                await self._step()
+        finally:
+            self._ended.set()
+
+    async def _step(self) -> None:
+        try:
+            await self.take_over()
+            due = self._due()
+            if due is not None:
+                await self._teach(due)
+                return
+        except AntiphonError as error:
+            log.warning("models of skills cannot be kept: %s", error.reason)
+        await asyncio.sleep(_POLL_S)
 
     async def take_over(self) -> None:
         """Take over the models that the store has and this replica has not."""
@@ -183,7 +192,7 @@ class Lessons:
         models = None if again else await self._stored(skill)
         if models is None:
             try:
-                models = await asyncio.to_thread(teach, skill, self._library.shelf.skills.values())
+                models = await asyncio.to_thread(teach, skill, self._library.shelf.skills.values(), self._ended.is_set)
             except Exception:
                 log.exception("the models of a skill could not be trained; its phrases serve without them")
                 self._failed[name] = skill.digest

@@ -7,7 +7,7 @@ of the others are their phrases. A model takes about a tenth of a second.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -35,11 +35,19 @@ BACKGROUND: Final = Path(__file__).with_name("background")
 _MOST_COMPARED = 200  # sentences of an intent
 
 
-def teach(skill: Skill, others: Iterable[Skill]) -> SkillModels:
-    """The models of a skill, in every locale that it has phrases for."""
+class Ended(Exception):
+    """The replica goes; the lesson was left."""
+
+
+def teach(skill: Skill, others: Iterable[Skill], ended: Callable[[], bool] = lambda: False) -> SkillModels:
+    """The models of a skill, in every locale that it has phrases for.
+
+    Args:
+        ended: asked before each model; raises `Ended` where it is so.
+    """
     around = [one for one in others if one.skill_id != skill.skill_id]
     locales = sorted({tag for intent in skill.intents for tag, phrases in intent.phrases.items() if phrases})
-    made = {locale: _taught(skill, around, locale) for locale in locales}
+    made = {locale: _taught(skill, around, locale, ended) for locale in locales}
     count = sum(map(len, made.values()))
     most = min(MAX_WEIGHTS, 100 * MAX_WEIGHTS // max(1, count))
     return SkillModels(
@@ -51,11 +59,13 @@ def teach(skill: Skill, others: Iterable[Skill]) -> SkillModels:
     )
 
 
-def _taught(skill: Skill, around: Sequence[Skill], locale: str) -> dict[str, BinaryModel]:
+def _taught(skill: Skill, around: Sequence[Skill], locale: str, ended: Callable[[], bool]) -> dict[str, BinaryModel]:
     own = {one.full_name: lines for one in skill.intents if (lines := said(skill, one, locale))}
     crowd, nobody = Crowd(around, locale), background(locale.partition("-")[0])
     made = {}
     for intent in skill.intents:
+        if ended():
+            raise Ended
         if intent.full_name not in own:
             continue
         rng = random.Random(f"{intent.full_name} {locale}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -107,10 +108,10 @@ async def test_what_a_lost_replica_was_asked_for_is_done_by_another(
 async def test_a_lesson_that_fails_leaves_the_phrases_and_the_others(
     store: SessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def clumsy(skill: Skill, others: Iterable[Skill]) -> SkillModels:
+    def clumsy(skill: Skill, others: Iterable[Skill], ended: Callable[[], bool]) -> SkillModels:
         if skill.skill_id == "lamp":
             raise ArithmeticError("no")
-        return teach(skill, others)
+        return teach(skill, others, ended)
 
     monkeypatch.setattr(module, "teach", clumsy)
     one = Replica(store)
@@ -139,12 +140,12 @@ async def test_damaged_models_are_made_anew(store: SessionStore) -> None:
 async def test_only_a_few_versions_are_kept(store: SessionStore) -> None:
     one = Replica(store)
     digests = []
-    for at in range(module.KEPT_VERSIONS + 2):
-        made = manifest(f"1.0.{at}", "lamp on", f"light {at} please")
-        await one.update(made, f"key{at}")
-        async with one.running():
+    async with one.running():
+        for at in range(module.KEPT_VERSIONS + 2):
+            made = manifest(f"1.0.{at}", "lamp on", f"light {at} please")
+            await one.update(made, f"key{at}")
             await one.until("lamp", State.SERVING)
-        digests.append(one.library.shelf.skills["lamp"].digest)
+            digests.append(one.library.shelf.skills["lamp"].digest)
     kept = [await store.get("@platform", f"nlu.one_vs_all/lamp/{digest[:16]}") is not None for digest in digests]
     assert kept == [False, False, True, True, True]
 
@@ -154,3 +155,19 @@ async def test_a_skill_without_phrases_needs_no_models(store: SessionStore) -> N
     made = manifest_pb2.SkillManifest(skill_id="lamp", version="1.0.0", locales=["en"])
     made.intents.add(name="on", labels=["massive:iot_hue_lighton"])
     assert (await one.update(made, "a")).state is State.SERVING
+
+
+async def test_a_replica_that_ends_leaves_its_lesson(store: SessionStore) -> None:
+    one = Replica(store)
+    made = manifest_pb2.SkillManifest(skill_id="lamp", version="1.0.0", locales=["en"])
+    for at in range(150):
+        made.intents.add(name=f"on{at}").phrases.add(
+            language_code="en", phrases=[f"lamp {at} of {at + n}" for n in range(60)]
+        )
+    await one.update(made, "a")
+    async with one.running():
+        await asyncio.sleep(0.3)
+    began = time.monotonic()
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert time.monotonic() - began < 3
+    assert one.state("lamp") is State.RUNNING

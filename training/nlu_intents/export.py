@@ -41,6 +41,7 @@ def main() -> None:
     (options.bundle / "model.onnx").write_bytes(content)
     (options.bundle / "pieces.txt").write_bytes(pieces)
     corpus = load(options.seed)
+    # No batching: what comes in is quantised by its largest number, so that calls of others would show in one's own.
     definition = {
         "publisher": "antiphon",
         "name": "intents-en",
@@ -55,7 +56,6 @@ def main() -> None:
             {"name": "clinc", "dtype": "float32", "shape": [-1, len(corpus.clinc_labels)]},
             {"name": "tags", "dtype": "float32", "shape": [-1, -1, len(TAGS)]},
         ],
-        "batching": {"max_size": 32, "delay_ms": 0.0},
         "tolerance": TOLERANCE,
         "parameters": {
             "pieces_sha256": hashlib.sha256(pieces).hexdigest(),

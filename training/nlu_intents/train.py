@@ -66,8 +66,10 @@ STUDENT = Pace(1500, 2.5e-4)
 AGAIN = Pace(1500, 1.5e-4)
 
 
-def train(network: Encoder, data: PieceData, loss: Loss, pace: Pace, seed: int, after: Callable[[], str]) -> None:
-    """AdamW with warm-up and linear decay; `after` is told every 700 steps and in the end."""
+def train(
+    network: Encoder, data: PieceData, loss: Loss, pace: Pace, order: Sequence[int], after: Callable[[], str]
+) -> None:
+    """AdamW with warm-up and linear decay; `order` seeds that of sentences, `after` tells how good it is."""
     heads = [one for name, one in network.named_parameters() if name.split(".")[0] in HEADS]
     body = [one for name, one in network.named_parameters() if name.split(".")[0] not in HEADS and one.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -77,7 +79,7 @@ def train(network: Encoder, data: PieceData, loss: Loss, pace: Pace, seed: int, 
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / warm, (pace.steps - step) / (pace.steps - warm))
     )
-    batches = data.shuffled(BATCH, np.random.default_rng([seed, pace.steps, int(pace.rate * 1e6)]))
+    batches = data.shuffled(BATCH, np.random.default_rng(order))
     began, losses = time.monotonic(), []
     for step in range(1, pace.steps + 1):
         network.train()
@@ -222,7 +224,8 @@ def main() -> None:
         if options.again:
             made.load_state_dict(torch.load(BUILD / "student.pt"))
             pace = AGAIN
-    train(made, data, loss, pace, options.seed, lambda: json.dumps(measure(made, shown)))
+    order = [options.seed, pace.steps, int(pace.rate * 1e6)] if options.again else [options.seed]
+    train(made, data, loss, pace, order, lambda: json.dumps(measure(made, shown)))
     torch.save(made.state_dict(), BUILD / f"{options.network}.pt")
     if not choosing:
         (BUILD / "student-temperatures.json").write_text(json.dumps(fitted(made, shown)), encoding="utf-8")

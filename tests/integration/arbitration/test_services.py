@@ -22,7 +22,7 @@ from antiphon.arbitration.v1 import (
 )
 from antiphon.skills import Event, Skill, Turn, serve
 from antiphon.skills.manifest import read_manifest
-from antiphon.types.v1 import understanding_pb2
+from antiphon.types.v1 import context_pb2, understanding_pb2
 from services.registry import CAPABILITIES, DEFAULT_POOLS
 from services.runtime.platform import PlatformSettings
 from services.runtime.server import GrpcPlatform
@@ -67,9 +67,10 @@ async def failure(call: Any) -> Failure:
     return Failure(refused.value)
 
 
-async def ask(channel: grpc.aio.Channel, text: str) -> list[assistant_pb2.ConverseResponse]:
+async def ask(channel: grpc.aio.Channel, text: str, user_id: str = "") -> list[assistant_pb2.ConverseResponse]:
     stub = assistant_pb2_grpc.AssistantServiceStub(channel)
-    config = assistant_pb2.ConverseConfig(language_codes=["en"])
+    context = context_pb2.SessionContext(user_id=user_id)
+    config = assistant_pb2.ConverseConfig(language_codes=["en"], context=context)
 
     async def requests() -> AsyncIterator[Request]:
         yield Request(config=config)
@@ -98,6 +99,18 @@ class TestSkillRegistry:
         await registry.Enable(registry_pb2.EnableRequest(skill_id="calculator", enabled=True))
         events = await ask(front, "what is two plus two")
         assert "4" in next(e.turn_completed.answer for e in events if e.HasField("turn_completed"))
+
+    async def test_a_skill_is_disabled_for_one_user(self, front: grpc.aio.Channel) -> None:
+        registry = registry_pb2_grpc.SkillRegistryServiceStub(front)
+        request = registry_pb2.EnableRequest(skill_id="calculator", enabled=False, user_id="kid")
+        assert not (await registry.Enable(request)).skill.enabled
+        events = await ask(front, "what is two plus two", "kid")
+        decision = next(e.decision for e in events if e.HasField("decision"))
+        assert decision.outcome != decision_pb2.DECISION_OUTCOME_EXECUTE
+        events = await ask(front, "what is two plus two", "ada")
+        assert "4" in next(e.turn_completed.answer for e in events if e.HasField("turn_completed"))
+        request.user_id = "a\nb"
+        assert (await failure(registry.Enable(request))).bad_fields == ["user_id"]
 
     async def test_built_in_skills_stay(self, front: grpc.aio.Channel) -> None:
         registry = registry_pb2_grpc.SkillRegistryServiceStub(front)
@@ -190,7 +203,9 @@ class TestArbitration:
             (arbitration_pb2.RANKER_KIND_SHORTLIST, "antiphon/shortlister-order@"),
         ],
     )
-    async def test_a_request_names_its_ranker(self, front: grpc.aio.Channel, ranker: int, model: str) -> None:
+    async def test_a_request_names_its_ranker(
+        self, front: grpc.aio.Channel, ranker: arbitration_pb2.RankerKind.ValueType, model: str
+    ) -> None:
         stub = arbitration_pb2_grpc.ArbitrationServiceStub(front)
         readings = [
             understanding_pb2.Interpretation(intent="clock.time", skill_id="clock", intent_confidence=0.9, score=0.9),
@@ -204,7 +219,7 @@ class TestArbitration:
         assert decision.ranker.model.startswith(model)
         told = [one.name for one in decision.candidates[0].features if one.HasField("contribution")]
         assert ("nlu.intent_confidence" in told) is (ranker != arbitration_pb2.RANKER_KIND_SHORTLIST)
-        request.ranker = 77
+        request.MergeFromString(bytes((8 << 3, 77)))  # a kind that this version does not know
         assert (await failure(stub.Rank(request))).bad_fields == ["ranker"]
 
     async def test_feedback_counts_once(self, front: grpc.aio.Channel) -> None:

@@ -47,14 +47,10 @@ class AnsweringServicer(skill_pb2_grpc.SkillServiceServicer):
     cancelled: int = 0
     executed: Counter[str] = field(default_factory=Counter)
 
-    async def GetManifest(
-        self, request: skill_pb2.GetManifestRequest, context: Any
-    ) -> skill_pb2.GetManifestResponse:
+    async def GetManifest(self, request: skill_pb2.GetManifestRequest, context: Any) -> skill_pb2.GetManifestResponse:
         return skill_pb2.GetManifestResponse()
 
-    async def CanFulfill(
-        self, request: skill_pb2.CanFulfillRequest, context: Any
-    ) -> skill_pb2.CanFulfillResponse:
+    async def CanFulfill(self, request: skill_pb2.CanFulfillRequest, context: Any) -> skill_pb2.CanFulfillResponse:
         self.asked += 1
         answer, seconds = self.answers(request, self.number)
         try:

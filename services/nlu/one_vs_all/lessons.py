@@ -35,6 +35,9 @@ SETTLED_S: Final = 1.0
 PATIENCE_S: Final = 15.0
 """After which a replica trains what another one was asked for."""
 
+FEW: Final = 3
+"""Skills that may come without the earlier ones being taught again, however few these were told from."""
+
 KEPT_VERSIONS: Final = 3
 """Of a skill's models, the newest first: what a rolled back manifest finds again."""
 
@@ -77,6 +80,8 @@ class Lessons:
         self._index: dict[str, _Entry] = {}
         self._seen = ABSENT
         self._asked: dict[str, float] = {}
+        self._last_asked = 0.0
+        self._taught_here: set[str] = set()
         self._again: set[str] = set()
         self._missing: dict[str, float] = {}
         self._failed: dict[str, str] = {}
@@ -85,7 +90,7 @@ class Lessons:
     def ask(self, skill_id: str, *, again: bool = False) -> None:
         """Teach a skill of the shelf soon; `again` where its models are there but stale."""
         self._asked.setdefault(skill_id, 0.0)
-        self._asked[skill_id] = time.monotonic()
+        self._asked[skill_id] = self._last_asked = time.monotonic()
         self._failed.pop(skill_id, None)
         if again:
             self._again.add(skill_id)
@@ -144,9 +149,11 @@ class Lessons:
     async def _step(self) -> None:
         try:
             await self.take_over()
-            due = self._due()
-            if due is not None:
-                await self._teach(due)
+            if (due := self._due()) is not None:
+                await self._teach(due, anew=due.skill_id in self._again)
+                return
+            if (early := self._early()) is not None:
+                await self._teach(early, anew=True)
                 return
         except AntiphonError as error:
             log.warning("models of skills cannot be kept: %s", error.reason)
@@ -185,11 +192,23 @@ class Lessons:
             return None
         return shelf.skills[waiting[0]]
 
-    async def _teach(self, skill: Skill) -> None:
+    def _early(self) -> Skill | None:
+        """A skill that this replica taught before most of today's skills were there: what was learned against so few is
+        learned again. Where skills come one by one, each is taught again as often as their number doubles."""
+        shelf = self._library.shelf
+        if time.monotonic() - self._last_asked < SETTLED_S:
+            return None
+        for name in sorted(self._taught_here & shelf.taught.keys()):
+            seen = shelf.taught[name].seen
+            unseen = sum(other != name and other not in seen for other in shelf.skills)
+            if unseen > max(FEW, len(seen)):
+                return shelf.skills[name]
+        return None
+
+    async def _teach(self, skill: Skill, *, anew: bool) -> None:
         """Models for a skill: those that are kept for its manifest, or new ones."""
         name = skill.skill_id
-        again = name in self._again
-        models = None if again else await self._stored(skill)
+        models = None if anew else await self._stored(skill)
         if models is None:
             try:
                 models = await asyncio.to_thread(teach, skill, self._library.shelf.skills.values(), self._ended.is_set)
@@ -199,6 +218,7 @@ class Lessons:
                 self._asked.pop(name, None)
                 self._again.discard(name)
                 return
+            self._taught_here.add(name)
         self._again.discard(name)
         self._asked.pop(name, None)
         held = self._library.shelf.skills.get(name)

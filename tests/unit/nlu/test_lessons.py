@@ -171,3 +171,21 @@ async def test_a_replica_that_ends_leaves_its_lesson(store: SessionStore) -> Non
     await asyncio.get_running_loop().shutdown_default_executor()
     assert time.monotonic() - began < 3
     assert one.state("lamp") is State.RUNNING
+
+
+async def test_who_was_taught_before_most_others_came_is_taught_again(store: SessionStore) -> None:
+    one = Replica(store)
+    async with one.running():
+        await one.update(manifest(), "a")
+        await one.until("lamp", State.SERVING)
+        alone = one.library.shelf.taught["lamp"]
+        words = ("boil water", "ring granny", "dig holes", "fly kites", "mend socks", "bake rolls", "row boats")
+        for at, phrase in enumerate(words):
+            await one.update(manifest("1.0.0", phrase, skill_id=f"other{at}"), f"b{at}")
+        assert len(words) > module.FEW + 1
+
+        async with asyncio.timeout(20):
+            while len(one.library.shelf.taught["lamp"].seen) <= len(alone.seen):
+                await asyncio.sleep(0.02)
+                await one.library.follow_once()
+    assert one.state("lamp") is State.SERVING

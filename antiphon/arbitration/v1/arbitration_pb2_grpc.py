@@ -62,8 +62,9 @@ class ArbitrationServiceServicer:
     """
 
     def ClaimActivation(self, request, context):
-        """A device says that it heard the wake word and asks whether it may answer. Answers within the claim window
-        (150 ms by default) with what is best so far. A repeat with the same `activation_id` gives the same answer.
+        """A device says that it heard the wake word and asks whether it may answer. Devices of the same credentials and
+        `context.home` are compared. Answers after the claim window (150 ms by default, and what the store of the claims
+        takes) with what is best so far. A repeat with the same `activation_id` gives the same answer.
 
         Errors: INVALID_ARGUMENT (no device, no wake time, levels out of range); RESOURCE_EXHAUSTED with RetryInfo;
         UNAVAILABLE; UNAUTHENTICATED.

@@ -30,25 +30,25 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.type import latlng_pb2 as google_dot_type_dot_latlng__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61ntiphon/types/v1/context.proto\x12\x11\x61ntiphon.types.v1\x1a\x1d\x61ntiphon/types/v1/alarm.proto\x1a\x1e\x61ntiphon/types/v1/answer.proto\x1a\x1d\x61ntiphon/types/v1/audio.proto\x1a%antiphon/types/v1/understanding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18google/type/latlng.proto\"\xa0\x02\n\x0eSessionContext\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12)\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x19.antiphon.types.v1.Device\x12\x0c\n\x04room\x18\x03 \x01(\t\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12\x0e\n\x06region\x18\x05 \x01(\t\x12%\n\x08location\x18\x06 \x01(\x0b\x32\x13.google.type.LatLng\x12\x16\n\x0elanguage_codes\x18\x07 \x03(\t\x12+\n\x07\x63onsent\x18\x08 \x01(\x0b\x32\x1a.antiphon.types.v1.Consent\x12\x35\n\x06\x63lient\x18\t \x01(\x0b\x32%.antiphon.types.v1.ClientCapabilities\"D\n\x06\x44\x65vice\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\"\xc8\x01\n\x07\x43onsent\x12\x14\n\x0cretain_audio\x18\x01 \x01(\x08\x12\x13\n\x0bretain_text\x18\x02 \x01(\x08\x12\x17\n\x0fpersonalization\x18\x03 \x01(\x08\x12\x10\n\x08training\x18\x04 \x01(\x08\x12\x14\n\x0chuman_review\x18\x05 \x01(\x08\x12\x1b\n\x13speaker_recognition\x18\x06 \x01(\x08\x12\x18\n\x10precise_location\x18\x07 \x01(\x08\x12\x1a\n\x12third_party_skills\x18\x08 \x01(\x08\"\xd2\x01\n\x12\x43lientCapabilities\x12\x36\n\x0eoutput_formats\x18\x01 \x03(\x0b\x32\x1e.antiphon.types.v1.AudioFormat\x12\x1a\n\x12\x64isplay_mime_types\x18\x02 \x03(\t\x12\x12\n\ndirectives\x18\x03 \x03(\t\x12\x17\n\x0fplayback_events\x18\x04 \x01(\x08\x12\x10\n\x08\x62\x61rge_in\x18\x05 \x01(\x08\x12\x16\n\x0e\x65\x63ho_cancelled\x18\x06 \x01(\x08\x12\x11\n\tfollow_up\x18\x07 \x01(\x08\"\x91\x03\n\x0bTurnContext\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07turn_id\x18\x02 \x01(\t\x12.\n\tturn_type\x18\x03 \x01(\x0e\x32\x1b.antiphon.types.v1.TurnType\x12\x32\n\x07session\x18\x04 \x01(\x0b\x32!.antiphon.types.v1.SessionContext\x12\'\n\x03now\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\npast_turns\x18\x06 \x03(\x0b\x32\x1b.antiphon.types.v1.PastTurn\x12&\n\x05\x66ocus\x18\x07 \x03(\x0b\x32\x17.antiphon.types.v1.Slot\x12\x31\n\x0epending_prompt\x18\x08 \x01(\x0b\x32\x19.antiphon.types.v1.Prompt\x12(\n\x06\x61larms\x18\t \x03(\x0b\x32\x18.antiphon.types.v1.Alarm\x12\x1a\n\x12speaker_profile_id\x18\n \x01(\t\"\xba\x01\n\x08PastTurn\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x03 \x01(\t\x12\x10\n\x08skill_id\x18\x04 \x01(\t\x12\x39\n\x0einterpretation\x18\x05 \x01(\x0b\x32!.antiphon.types.v1.Interpretation\x12\x32\n\x0e\x63ompleted_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*l\n\x08TurnType\x12\x19\n\x15TURN_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11TURN_TYPE_INITIAL\x10\x01\x12\x16\n\x12TURN_TYPE_FOLLOWUP\x10\x02\x12\x16\n\x12TURN_TYPE_BARGE_IN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61ntiphon/types/v1/context.proto\x12\x11\x61ntiphon.types.v1\x1a\x1d\x61ntiphon/types/v1/alarm.proto\x1a\x1e\x61ntiphon/types/v1/answer.proto\x1a\x1d\x61ntiphon/types/v1/audio.proto\x1a%antiphon/types/v1/understanding.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18google/type/latlng.proto\"\xae\x02\n\x0eSessionContext\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12)\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x19.antiphon.types.v1.Device\x12\x0c\n\x04room\x18\x03 \x01(\t\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12\x0e\n\x06region\x18\x05 \x01(\t\x12%\n\x08location\x18\x06 \x01(\x0b\x32\x13.google.type.LatLng\x12\x16\n\x0elanguage_codes\x18\x07 \x03(\t\x12+\n\x07\x63onsent\x18\x08 \x01(\x0b\x32\x1a.antiphon.types.v1.Consent\x12\x35\n\x06\x63lient\x18\t \x01(\x0b\x32%.antiphon.types.v1.ClientCapabilities\x12\x0c\n\x04home\x18\n \x01(\t\"D\n\x06\x44\x65vice\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\"\xc8\x01\n\x07\x43onsent\x12\x14\n\x0cretain_audio\x18\x01 \x01(\x08\x12\x13\n\x0bretain_text\x18\x02 \x01(\x08\x12\x17\n\x0fpersonalization\x18\x03 \x01(\x08\x12\x10\n\x08training\x18\x04 \x01(\x08\x12\x14\n\x0chuman_review\x18\x05 \x01(\x08\x12\x1b\n\x13speaker_recognition\x18\x06 \x01(\x08\x12\x18\n\x10precise_location\x18\x07 \x01(\x08\x12\x1a\n\x12third_party_skills\x18\x08 \x01(\x08\"\xd2\x01\n\x12\x43lientCapabilities\x12\x36\n\x0eoutput_formats\x18\x01 \x03(\x0b\x32\x1e.antiphon.types.v1.AudioFormat\x12\x1a\n\x12\x64isplay_mime_types\x18\x02 \x03(\t\x12\x12\n\ndirectives\x18\x03 \x03(\t\x12\x17\n\x0fplayback_events\x18\x04 \x01(\x08\x12\x10\n\x08\x62\x61rge_in\x18\x05 \x01(\x08\x12\x16\n\x0e\x65\x63ho_cancelled\x18\x06 \x01(\x08\x12\x11\n\tfollow_up\x18\x07 \x01(\x08\"\x91\x03\n\x0bTurnContext\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07turn_id\x18\x02 \x01(\t\x12.\n\tturn_type\x18\x03 \x01(\x0e\x32\x1b.antiphon.types.v1.TurnType\x12\x32\n\x07session\x18\x04 \x01(\x0b\x32!.antiphon.types.v1.SessionContext\x12\'\n\x03now\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\npast_turns\x18\x06 \x03(\x0b\x32\x1b.antiphon.types.v1.PastTurn\x12&\n\x05\x66ocus\x18\x07 \x03(\x0b\x32\x17.antiphon.types.v1.Slot\x12\x31\n\x0epending_prompt\x18\x08 \x01(\x0b\x32\x19.antiphon.types.v1.Prompt\x12(\n\x06\x61larms\x18\t \x03(\x0b\x32\x18.antiphon.types.v1.Alarm\x12\x1a\n\x12speaker_profile_id\x18\n \x01(\t\"\xba\x01\n\x08PastTurn\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x03 \x01(\t\x12\x10\n\x08skill_id\x18\x04 \x01(\t\x12\x39\n\x0einterpretation\x18\x05 \x01(\x0b\x32!.antiphon.types.v1.Interpretation\x12\x32\n\x0e\x63ompleted_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*l\n\x08TurnType\x12\x19\n\x15TURN_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11TURN_TYPE_INITIAL\x10\x01\x12\x16\n\x12TURN_TYPE_FOLLOWUP\x10\x02\x12\x16\n\x12TURN_TYPE_BARGE_IN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'antiphon.types.v1.context_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TURNTYPE']._serialized_start=1616
-  _globals['_TURNTYPE']._serialized_end=1724
+  _globals['_TURNTYPE']._serialized_start=1630
+  _globals['_TURNTYPE']._serialized_end=1738
   _globals['_SESSIONCONTEXT']._serialized_start=247
-  _globals['_SESSIONCONTEXT']._serialized_end=535
-  _globals['_DEVICE']._serialized_start=537
-  _globals['_DEVICE']._serialized_end=605
-  _globals['_CONSENT']._serialized_start=608
-  _globals['_CONSENT']._serialized_end=808
-  _globals['_CLIENTCAPABILITIES']._serialized_start=811
-  _globals['_CLIENTCAPABILITIES']._serialized_end=1021
-  _globals['_TURNCONTEXT']._serialized_start=1024
-  _globals['_TURNCONTEXT']._serialized_end=1425
-  _globals['_PASTTURN']._serialized_start=1428
-  _globals['_PASTTURN']._serialized_end=1614
+  _globals['_SESSIONCONTEXT']._serialized_end=549
+  _globals['_DEVICE']._serialized_start=551
+  _globals['_DEVICE']._serialized_end=619
+  _globals['_CONSENT']._serialized_start=622
+  _globals['_CONSENT']._serialized_end=822
+  _globals['_CLIENTCAPABILITIES']._serialized_start=825
+  _globals['_CLIENTCAPABILITIES']._serialized_end=1035
+  _globals['_TURNCONTEXT']._serialized_start=1038
+  _globals['_TURNCONTEXT']._serialized_end=1439
+  _globals['_PASTTURN']._serialized_start=1442
+  _globals['_PASTTURN']._serialized_end=1628
 # @@protoc_insertion_point(module_scope)

@@ -70,6 +70,7 @@ class SessionContext(_message.Message):
     LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     CONSENT_FIELD_NUMBER: _builtins.int
     CLIENT_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Person in the household or team as the client knows them, at most 128 characters; empty means unknown. It grants
     no right of its own.
@@ -80,6 +81,10 @@ class SessionContext(_message.Message):
     """IANA time zone of the user ("Asia/Kolkata"). Empty means UTC, and answers about local time then say so."""
     region: _builtins.str
     """ISO 3166-1 alpha-2 or ISO 3166-2 code that decides units, currency and law ("GB", "US-CA")."""
+    home: _builtins.str
+    """Home or site that the room is in, at most 128 characters. Devices of two homes never hear one person; empty is one
+    home for all devices of the credentials that name none.
+    """
     @_builtins.property
     def device(self) -> Global___Device:
         """The device that listens."""
@@ -112,10 +117,11 @@ class SessionContext(_message.Message):
         language_codes: _abc.Iterable[_builtins.str] | None = ...,
         consent: Global___Consent | None = ...,
         client: Global___ClientCapabilities | None = ...,
+        home: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "consent", b"consent", "device", b"device", "location", b"location"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "consent", b"consent", "device", b"device", "language_codes", b"language_codes", "location", b"location", "region", b"region", "room", b"room", "time_zone", b"time_zone", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client", b"client", "consent", b"consent", "device", b"device", "home", b"home", "language_codes", b"language_codes", "location", b"location", "region", b"region", "room", b"room", "time_zone", b"time_zone", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

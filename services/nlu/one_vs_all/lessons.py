@@ -178,7 +178,7 @@ class Lessons:
             self._library.adopt(found)
 
     def _due(self) -> Skill | None:
-        """The next skill to teach."""
+        """The next skill to teach: the smallest, so that a large one keeps few waiting."""
         now = time.monotonic()
         shelf = self._library.shelf
         for name, skill in shelf.skills.items():
@@ -187,7 +187,9 @@ class Lessons:
                 self._asked.pop(name, None)
             elif name not in self._asked and now - self._missing.setdefault(name, now) > PATIENCE_S:
                 self._asked[name] = now - SETTLED_S
-        waiting = [name for name in self._asked if name in shelf.skills]
+        waiting = sorted(
+            (one for one in self._asked if one in shelf.skills), key=lambda one: shelf.skills[one].phrase_count
+        )
         if not waiting or now - max(self._asked[name] for name in waiting) < SETTLED_S:
             return None
         return shelf.skills[waiting[0]]

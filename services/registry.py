@@ -19,8 +19,9 @@ CAPABILITIES: dict[str, str] = {
 }
 
 LANGUAGES = ("en", "de", "es", "fr", "it")
-LOCALES: dict[str, tuple[str, ...]] = {"asr": LANGUAGES, "nlu": LANGUAGES}
-"""What the bundled models hear and understand; a pool without locales serves every one."""
+LOCALES: dict[str, tuple[str, ...]] = {"asr": LANGUAGES}
+"""What the bundled models hear; a pool without locales serves every one, as understanding does: many by a multilingual
+model, and those that are added while it runs."""
 
 DEFAULT_POOLS: tuple[PoolSettings, ...] = tuple(
     PoolSettings(name=name, capability=name, locales=LOCALES.get(name, ())) for name in CAPABILITIES

@@ -20,6 +20,11 @@ from services.arbitration.ports import (
 
 CALL_TIMEOUT_S = 5.0
 
+LAST_RESORT = "en"
+"""What is spoken to somebody none of whose languages the conversation's own sentences are written in."""
+
+_MOST_LANGUAGES = 10  # that the service looks at
+
 _PURPOSES = {
     Say.OPEN: dialogue_pb2.RESPONSE_PURPOSE_OPEN,
     Say.CONFIRM: dialogue_pb2.RESPONSE_PURPOSE_CONFIRM,
@@ -51,6 +56,8 @@ class GrpcDialogue:
             slot=ask.slot,
             question=ask.question,
         )
+        del request.context.session.language_codes[_MOST_LANGUAGES - 1 :]
+        request.context.session.language_codes.append(LAST_RESORT)
         request.interpretations.extend(skill_interpretation(hypothesis) for hypothesis in ask.about)
         request.user_acts.extend(answer_pb2.DialogueAct.FromString(act) for act in ask.understanding.wire)
         request.intent_phrases.extend(ask.phrases)

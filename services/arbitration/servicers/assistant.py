@@ -77,12 +77,13 @@ class AssistantServicer:
         """What ClaimActivation granted to this device; None without one."""
         if not config.wake.activation_id:
             return None
-        account = Account(call.principal.tenant, call.principal.user)
+        account = Account(call.principal.tenant, call.principal.user, config.context.home)
         device = config.context.device.device_id
         return Grant(self._door.claims, account, config.wake.phrase, config.wake.activation_id, device)
 
     def _locale(self, config: assistant_pb2.ConverseConfig, call: Call) -> str:
-        """The first of the client's languages that recognition and understanding serve."""
+        """The first of the client's languages that is served and that some skill answers in, else the first served:
+        in that one it is said which languages are spoken."""
         if not 1 <= len(config.language_codes) <= MAX_LANGUAGES:
             raise InvalidInput(f"1 to {MAX_LANGUAGES} language codes", field="config.language_codes")
         wanted = [canonical(code, field="config.language_codes") for code in config.language_codes]
@@ -90,6 +91,7 @@ class AssistantServicer:
         needed += ["asr"] if config.HasField("input_format") else []
         needed += ["tts"] if config.HasField("output_format") else []
         refused: FailedPrecondition | None = None
+        served: list[str] = []
         for locale in wanted:
             try:
                 for capability in needed:
@@ -97,10 +99,15 @@ class AssistantServicer:
             except FailedPrecondition as error:
                 refused = refused or error
             else:
-                return locale
-        assert refused is not None
-        refused.field = "config.language_codes"
-        raise refused
+                served.append(locale)
+        if not served:
+            assert refused is not None
+            refused.field = "config.language_codes"
+            raise refused
+        registry = self._door.registry
+        skills = registry.enabled(call.principal.tenant, config.context.user_id)
+        ids = [skill.manifest.id for skill in skills]
+        return next((one for one in served if any(registry.speaks(name, one).served for name in ids)), served[0])
 
     def _messages(self, config: assistant_pb2.ConverseConfig, opening: Opening) -> Messages:
         limits = self._door.limits

@@ -4,8 +4,8 @@
 
 Replicas of the front door are processes that share a Redis server (append-only file, written at every command). A user
 asks for something with an effect; the replica gets a SIGKILL 0 to 600 ms after the turn began, while the skill takes
-400 ms; the client goes on with its token and the same key at the other replica. The skill counts what it does, and
-would do it again if it were asked again.
+400 ms; the client goes on with its token and the same key at the other replica. The skill keeps to the contract (a
+repeat of an idempotency key changes nothing more) and counts what it does: twice if one turn came with two keys.
 """
 
 from __future__ import annotations

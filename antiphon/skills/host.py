@@ -48,6 +48,7 @@ class SkillHost:
             raise ValueError("each skill_id once")
         self._storage = {name: Storage(folder and folder / f"{name}.sqlite3") for name in self._skills}
         self._done: OrderedDict[tuple[str, str, str], list[skill_pb2.ExecuteResponse]] = OrderedDict()
+        self._under_way: dict[tuple[str, str, str], asyncio.Event] = {}
 
     async def close(self) -> None:
         """Free what skills keep."""
@@ -88,18 +89,43 @@ class SkillHost:
             raise SkillError("NOT_CONFIRMED", "an intent of high risk is confirmed by the user first")
         turn = self._executed(skill, request, tenant)
         effects = intent.side_effect != manifest_pb2.SIDE_EFFECT_NONE
-        if effects and (known := await self._known(skill, turn)) is not None:
+        if not effects:
+            async with aclosing(_bounded(skill, turn, intent)) as said:
+                async for event in said:
+                    yield event
+            return
+        async with self._alone(skill, turn), aclosing(self._once(skill, turn, intent)) as said:
+            async for event in said:
+                yield event
+
+    async def _once(
+        self, skill: Skill, turn: Turn, intent: manifest_pb2.IntentDefinition
+    ) -> AsyncGenerator[skill_pb2.ExecuteResponse, None]:
+        """An execution with an effect, or what came of an earlier one with the same key."""
+        if (known := await self._known(skill, turn)) is not None:
             for event in known:
                 yield _replayed(event)
             return
         events = []
         async with aclosing(_bounded(skill, turn, intent)) as said:
             async for event in said:
-                if effects:
-                    events.append(event)
-                    if event.done.outcome == skill_pb2.EXECUTION_OUTCOME_COMPLETED:
-                        await self._remember(skill, turn, events)
+                events.append(event)
+                if event.done.outcome == skill_pb2.EXECUTION_OUTCOME_COMPLETED:
+                    await self._remember(skill, turn, events)
                 yield event
+
+    @asynccontextmanager
+    async def _alone(self, skill: Skill, turn: Turn) -> AsyncIterator[None]:
+        """A repeat that comes while the first is at work waits for its end."""
+        key = (skill.manifest.skill_id, turn.user, turn.idempotency_key)
+        while (other := self._under_way.get(key)) is not None:
+            await other.wait()
+        self._under_way[key] = ended = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[key]
+            ended.set()
 
     def _skill(self, skill_id: str) -> Skill:
         if (skill := self._skills.get(skill_id)) is None:

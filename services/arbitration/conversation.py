@@ -49,7 +49,7 @@ from services.arbitration.ledger import LatencyLedger, Mark
 from services.arbitration.opening import Opening, Premises
 from services.arbitration.overhearing import Ear, Playback
 from services.arbitration.ports import RecognitionEvent, SpeechActivity
-from services.arbitration.records import StoredResult, TurnClaim, record_key
+from services.arbitration.records import StoredResult, TurnClaim, outcome_unknown, record_key
 from services.arbitration.ringing import Ringer
 from services.arbitration.session import Session
 from services.arbitration.streams import reading
@@ -397,12 +397,21 @@ class Conversation:
             return
         result = await turn.run()
         await claim.finish(result.delivery)
+        if claim.in_doubt and result.delivery.outcome is not Outcome.INTERRUPTED:
+            result = await self._in_doubt(started, result)
         await self._explain(turn.context, result)
         await self._end(started, result)
         if (school := self._premises.school) is not None:
-            await school.over(
+            school.over(
                 turn.context, result.text, result.decision, result.delivery, retain_text=self._opening.retain_text
             )
+
+    async def _in_doubt(self, started: TurnStarted, result: TurnResult) -> TurnResult:
+        """The repeat came to something else than the attempt that was lost: what that one did is not known."""
+        error = outcome_unknown()
+        if result.delivery.reason != error.reason:  # else it was told
+            await self._emit(TurnFailed(started.turn_id, error))
+        return replace(result, delivery=Delivery(Outcome.FAILED, error.reason, result.delivery.text))
 
     def _cut_off(self, turn_id: str) -> None:
         """The answer of a turn that is over was still being heard, and is spoken over."""

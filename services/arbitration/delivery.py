@@ -44,8 +44,12 @@ class Delivery:
 class EffectJournal(Protocol):
     """Where it is written down that something is about to be changed, and that it was (`records`)."""
 
-    async def begin(self) -> None:
-        """Called before an effect. Raises, and so prevents it, when the turn is no longer this stream's."""
+    async def begin(self, order: str) -> None:
+        """Called before an effect. Raises, and so prevents it, when the turn is no longer this stream's.
+
+        Args:
+            order: whom it is asked of and what for, the same for every repeat of the turn that asks the same.
+        """
 
     async def settle(self, delivery: Delivery) -> None:
         """Called when the effect is acknowledged, even if nobody listens any more."""

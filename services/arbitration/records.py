@@ -1,8 +1,10 @@
 """Makes a turn safe to repeat: what has been done under an idempotency key is not done again.
 
-`conversation` claims a key when a turn begins, `answering` notes an effect before and after it. A record is
+`conversation` claims a key when a turn begins, `stages.execute` notes an effect before and after it. A record is
 `claimed` (nothing has happened: whoever repeats takes it over, and the first claimant finds out before any effect),
-`executing` (something may have happened: a repeat is refused, clearly) or `done` (a repeat gets the stored result).
+`executing` (something may have happened: a repeat may give the same order to the same skill again, with the same key,
+by which the skill changes nothing more; whatever else it would do is refused) or `done` (a repeat gets the stored
+result).
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ class TurnClaim:
         self._turn_id = turn_id
         self._version = ABSENT
         self._effect = False
+        self._lost = ""
         self._broken: AntiphonError | None = None
         self.stored: StoredResult | None = None
 
@@ -66,7 +69,6 @@ class TurnClaim:
         A store that is gone does not stop a turn: it only keeps it from changing anything.
 
         Raises:
-            FailedPrecondition: TURN_OUTCOME_UNKNOWN, an earlier attempt was lost while it changed something.
             Conflict: another stream claims the same key at this moment.
         """
         if not self._key:
@@ -78,26 +80,36 @@ class TurnClaim:
                 self.stored = _stored(record)
                 return
             if record["state"] == "executing":
-                raise FailedPrecondition(
-                    "an earlier attempt at this turn was lost while it was carried out; check before repeating it",
-                    reason="TURN_OUTCOME_UNKNOWN",
-                )
+                self._lost, self._version = record["order"], found.version if found else ABSENT
+                return
             await self._put({"state": "claimed"}, CLAIM_SECONDS, found.version if found else ABSENT)
         except (Unavailable, QuotaExceeded) as error:
             log.warning("turn not claimed: %s", error.reason)
             self._broken = error
 
-    async def begin(self) -> None:
-        """Note that an effect begins. Raises Conflict when another stream has taken the turn over."""
+    async def begin(self, order: str) -> None:
+        """Note that an effect begins.
+
+        Raises:
+            Conflict: TURN_TAKEN_OVER, another stream has taken the turn over.
+            FailedPrecondition: TURN_OUTCOME_UNKNOWN, an earlier attempt was lost while it carried out another order.
+        """
         if self._broken is not None:
             raise self._broken
         if not self._key:
             return
+        if self._lost not in ("", order):
+            raise outcome_unknown()
         try:
-            await self._put({"state": "executing"}, KEPT_SECONDS, self._version)
+            await self._put({"state": "executing", "order": order}, KEPT_SECONDS, self._version)
         except Conflict as error:
             raise Conflict("another stream has taken this turn over", reason="TURN_TAKEN_OVER") from error
-        self._effect = True
+        self._effect, self._lost = True, ""
+
+    @property
+    def in_doubt(self) -> bool:
+        """An earlier attempt was lost while it changed something, and this one has not asked after it."""
+        return bool(self._lost)
 
     async def settle(self, delivery: Delivery) -> None:
         """Note that the effect is acknowledged."""
@@ -107,7 +119,7 @@ class TurnClaim:
 
     async def finish(self, delivery: Delivery) -> None:
         """Note how the turn ended. What failed or was interrupted without an effect may be tried again."""
-        if not self._key or self._broken is not None or self._effect or self.stored is not None:
+        if not self._key or self._broken is not None or self._effect or self._lost or self.stored is not None:
             return
         try:
             if delivery.outcome in DONE:
@@ -132,6 +144,14 @@ class TurnClaim:
     async def _put(self, record: dict[str, str], ttl: float, expected: int) -> None:
         value = json.dumps(record).encode()
         self._version = (await self._store.put(self._tenant, self._key, value, ttl=ttl, expected=expected)).version
+
+
+def outcome_unknown() -> FailedPrecondition:
+    """What a repeat is told that cannot find out what an earlier attempt has done."""
+    return FailedPrecondition(
+        "an earlier attempt at this turn was lost while it was carried out; check before repeating it",
+        reason="TURN_OUTCOME_UNKNOWN",
+    )
 
 
 def record_key(user_id: str, device_id: str, key: str) -> str:

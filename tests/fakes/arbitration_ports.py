@@ -305,7 +305,7 @@ class NotedJournal:
     begun: int = 0
     settled: list[str] = field(default_factory=list)
 
-    async def begin(self) -> None:
+    async def begin(self, order: str) -> None:
         if self.error is not None:
             raise self.error
         self.begun += 1

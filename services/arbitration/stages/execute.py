@@ -88,7 +88,7 @@ class Execution:
         It is not cancelled with the turn: half an effect would be worse than one that nobody hears of.
         """
         try:
-            await self.journal.begin()
+            await self.journal.begin(f"{conduct.order.idempotency_key} {conduct.order.hypothesis.intent}")
         except AntiphonError:
             self.desk.circuits.abandoned(self._circuit(conduct.order.hypothesis), Duty.EXECUTE)
             raise
@@ -181,7 +181,9 @@ class Execution:
     def _order(self, hypothesis: Hypothesis, attempt: int, *, confirmed: bool) -> Order:
         pending = self.context.state.pending
         mine = pending is not None and any(about.skill_id == hypothesis.skill_id for about in pending.about)
-        parts = (self.context.profile.tenant, self.key, hypothesis.skill_id, str(attempt))
+        # Clients choose keys: those of two users, or devices, must not look like repeats to a skill.
+        profile = self.context.profile
+        parts = (profile.tenant, profile.user_id, profile.device_id, self.key, hypothesis.skill_id, str(attempt))
         return Order(
             hypothesis,
             idempotency_key=hashlib.sha256("\0".join(parts).encode()).hexdigest(),

@@ -369,17 +369,59 @@ def test_what_failed_without_effect_may_be_tried_again() -> None:
     assert ends(run(scenario()))[0].answer == "It is six."
 
 
-def test_an_effect_whose_outcome_is_unknown_is_never_repeated() -> None:
+def test_an_effect_whose_outcome_is_unknown_is_asked_for_again_with_its_own_key() -> None:
+    """The contract of skills: a repeat of a key changes nothing more and gives the same receipt."""
+    talk = Talk(SmallHouse({"light": ScriptedSkill(hangs())}))
+
+    async def scenario() -> list[list[Event]]:
+        await talk(Typed("lights off", key="k"), End())
+        talk.house.skills["light"].script = says("It is dark now.", receipt=True)
+        return [await talk(Typed("lights off", key="k"), End()) for _ in range(2)]
+
+    again, third = run(scenario())
+    orders = talk.house.skills["light"].executed
+    assert len(orders) == 2
+    assert orders[0].idempotency_key == orders[1].idempotency_key
+    assert (ends(again)[0].answer, ends(again)[0].receipt) == ("It is dark now.", b"receipt")
+    assert (ends(third)[0].repeated, ends(third)[0].receipt) == (True, b"receipt")
+
+
+@pytest.mark.parametrize("words", ["what time is it", "set an alarm", "yes"])
+def test_a_repeat_that_comes_to_something_else_is_told_that_the_outcome_is_unknown(words: str) -> None:
+    talk = Talk(SmallHouse({"light": ScriptedSkill(hangs())}))
+
+    async def scenario() -> list[list[Event]]:
+        await talk(Typed("lights off", key="k"), End())
+        return [await talk(Typed(words, key="k"), End()) for _ in range(2)]
+
+    for events in run(scenario()):
+        assert [e.error.reason for e in events if isinstance(e, TurnFailed)] == ["TURN_OUTCOME_UNKNOWN"]
+        assert (ends(events)[0].outcome, ends(events)[0].reason) == (Outcome.FAILED, "TURN_OUTCOME_UNKNOWN")
+
+
+def test_a_repeat_does_not_change_something_else_instead() -> None:
     talk = Talk(SmallHouse({"light": ScriptedSkill(hangs())}))
 
     async def scenario() -> list[Event]:
         await talk(Typed("lights off", key="k"), End())
-        return await talk(Typed("lights off", key="k"), End())
+        return await talk(Typed("buy milk"), Typed("yes", key="k"), End())
 
     events = run(scenario())
-    assert len(talk.house.skills["light"].executed) == 1
+    assert not talk.house.skills["shop"].executed
+    assert ends(events)[-1].reason == "TURN_OUTCOME_UNKNOWN"
     assert [e.error.reason for e in events if isinstance(e, TurnFailed)] == ["TURN_OUTCOME_UNKNOWN"]
-    assert ends(events)[0].outcome is Outcome.FAILED
+
+
+def test_the_same_key_of_two_users_is_two_keys_to_a_skill() -> None:
+    talk = Talk()
+    users = [replace(OPENING, profile=replace(OPENING.profile, user_id=user)) for user in ("ann", "bob")]
+
+    async def scenario() -> None:
+        for opening in users:
+            await talk(Typed("lights off", key="1"), End(), opening=opening)
+
+    run(scenario())
+    assert len({order.idempotency_key for order in talk.house.skills["light"].executed}) == 2
 
 
 def test_a_key_of_the_conversation_serves_its_next_turn_after_a_failure() -> None:

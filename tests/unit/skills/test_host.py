@@ -85,6 +85,41 @@ def test_a_repeat_changes_nothing_more() -> None:
     assert (first[-1].done.receipt.replayed, second[-1].done.receipt.replayed) == (False, True)
 
 
+def test_a_repeat_while_the_first_is_at_work_waits_for_it() -> None:
+    lamp = Lamp()
+    host = SkillHost([lamp])
+
+    async def both() -> list[list[skill_pb2.ExecuteResponse]]:
+        first = host.execute(request("lamp.on"))
+        begun = [await anext(first)]
+        second = asyncio.create_task(collected(host))
+        await asyncio.sleep(0.01)
+        assert not second.done()
+        return [begun + [event async for event in first], await asyncio.wait_for(second, 10)]
+
+    first, second = asyncio.run(both())
+    assert lamp.switched == 1
+    assert (first[-1].done.receipt.replayed, second[-1].done.receipt.replayed) == (False, True)
+
+
+def test_a_repeat_of_one_that_was_broken_off_is_not_kept_waiting() -> None:
+    lamp = Lamp()
+    host = SkillHost([lamp])
+
+    async def broken_off() -> list[skill_pb2.ExecuteResponse]:
+        first = host.execute(request("lamp.on"))
+        await anext(first)
+        await first.aclose()
+        return await asyncio.wait_for(collected(host), 10)
+
+    assert asyncio.run(broken_off())[-1].done.receipt.idempotency_key == "key-1"
+    assert lamp.switched == 2
+
+
+async def collected(host: SkillHost) -> list[skill_pb2.ExecuteResponse]:
+    return [event async for event in host.execute(request("lamp.on"))]
+
+
 def test_asking_waits_for_the_user() -> None:
     prompt, done = execute(Lamp(), request("lamp.ask"))
     assert prompt.prompt.slot == "lamp"

@@ -152,7 +152,7 @@ class _Simulation:
             words = wish.wordings[said]
             read = self.rewrites.get(words, words)
             good = rng.random() < world.works(wish, read)
-            self._turn(name, words, read, good=good)
+            self._turn(name, words, read, wish, good=good)
             if attempt == 0:
                 outcome.defects += not good
                 outcome.harmed += not good and read != words and rng.random() < world.works(wish, words)
@@ -163,9 +163,10 @@ class _Simulation:
                 return
             said = _next(wish, said, world.habits, rng)
 
-    def _turn(self, session: str, words: str, read: str, *, good: bool) -> None:
+    def _turn(self, session: str, words: str, read: str, wish: Wish, *, good: bool) -> None:
         self.clock += 5.0 + 6.0 * self.rng.random()
         answered = good or self.rng.random() < self.world.habits.wrong_answer
+        intent = f"wish.{wish.number if good else self.rng.randrange(len(self.world.wishes))}" if answered else ""
         turn_id = f"{session}-{self.clock:.0f}"
         row = Interaction(
             turn_id,
@@ -176,7 +177,7 @@ class _Simulation:
             "en",
             text=words,
             outcome="answered" if answered else "not_understood",
-            intent=read.split()[0],
+            intent=intent,
             rewrite_id="rw" if read != words else "",
         )
         said = Said(plain(words))

@@ -49,7 +49,7 @@ def _world(name: str, habits: Habits, count: int) -> None:
     plain = _line("no rewriting", sessions(world, count, TRIAL), {})
     for label, rewrites in (
         ("what people say next (baseline)", _baseline(logged.rows)),
-        ("absorbing chain, the paper's rule", _mined(logged.rows, Rules(among_settled=False))),
+        ("absorbing chain, the paper's rule", _mined(logged.rows, Rules(imputed=False))),
     ):
         _line(label, sessions(world, count, TRIAL, rewrites), rewrites)
     outcome = _line("absorbing chain, ours", sessions(world, count, TRIAL, ours), ours)

@@ -137,6 +137,8 @@ def _print_report(kind: RankerKind, report: Report) -> None:
         print(f"  blocked: {reason}")
     if not report.blocked:
         print("  passed: it may be tried")
+    elif report.better:
+        print("  It is better, and blocked all the same: rankers are let in by small steps, each within these limits.")
 
 
 def rollout(options: argparse.Namespace) -> int:

@@ -17,6 +17,8 @@ from services.arbitration.stages.explore import Explored
 MOST: Final = 0.02
 """Largest share of turns that may be spent on learning."""
 
+MOST_CLOSE: Final = 3
+"""Candidates that take part, the best included."""
 
 CLOSE: Final = 0.1
 """Least share of the best one's probability. Two that are closer than `stages.decide.Rules.close` become a question and
@@ -33,7 +35,7 @@ class CloseExplorer:
     """
 
     rate: float = 0.015
-    most: int = 3
+    most: int = MOST_CLOSE
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.rate <= MOST:

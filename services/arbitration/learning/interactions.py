@@ -17,6 +17,9 @@ from services.arbitration.hypotheses import Candidate, Decision, Features, Hypot
 SCHEMA: Final = 1
 """Version of a row. Fields are only added within a version; a reader refuses a newer one."""
 
+UNNAMED: Final = "rw"
+"""Stands for the id of any rewrite in a row without words."""
+
 MAX_OPTIONS: Final = 10
 """Candidates that a row holds."""
 
@@ -50,10 +53,11 @@ class Interaction:
         text: what was said, plain; empty without the user's consent to keep it.
         form: the reading that won: its intent and the names of its slots, never their values.
         answers_question: the turn answers something that the assistant had asked.
-        options: eligible candidates in the order of the ranker; `chosen` is the index of the one acted on, or -1.
+        options: eligible candidates in the order of the ranker; `chosen` is the index of the one acted on, or -1, also
+            where its skill failed, so that the end of the turn is none of its doing.
         out_of_scope: probability in [0, 1].
         propensity: probability with which the policy chose `chosen`.
-        rewrite_id: rewrite that won; `rewrite_known`: rewrite of these words, applied or held out.
+        rewrite_id: rewrite that won; without consent only that there was one (`UNNAMED`), as its id tells the words.
         held_out: the session gets no rewrites, for comparison.
         arms: arms of split traffic as "capability=arm".
         misses: stages that missed their budget.
@@ -83,7 +87,6 @@ class Interaction:
     propensity: float = 1.0
     explored: bool = False
     rewrite_id: str = ""
-    rewrite_known: str = ""
     held_out: bool = False
     arms: tuple[str, ...] = ()
     misses: tuple[str, ...] = ()

@@ -136,6 +136,9 @@ class InteractionLog:
             waiting.extendleft(reversed(items[:room]))
             if len(items) > room:
                 self._lose(len(items) - room, "unwritable")
+        except Exception as error:  # noqa: BLE001 - a row at fault would fail again, and must not end the writing
+            log.error("rows of the interaction log are lost: %s", type(error).__name__)
+            self._lose(len(items), "invalid")
 
     def _lose(self, count: int, why: str) -> None:
         self.dropped += count

@@ -20,20 +20,20 @@ from typing import Final
 import numpy as np
 
 from services.arbitration.learning.interactions import Interaction
-from services.arbitration.learning.rewards import WINDOW_S
+from services.arbitration.learning.rewards import TURN_S, WINDOW_S
 
 SUCCESS: Final = "+"
 FAILURE: Final = "-"
 """Absorbing states; no wording is a sign alone."""
 
-TURN_S: Final = 30.0
-"""Longest time that a turn itself may take, so that what follows is still the same attempt."""
-
 DENSE: Final = 1_200
 """States of one connected part up to which its equations are solved exactly; larger ones by a series."""
 
-SERIES: Final = 64
-"""Terms of the series: nobody says a thing 64 times."""
+SERIES: Final = 32
+"""Terms of the series: nobody tries that often."""
+
+FAINT: Final = 1e-5
+"""Probability below which a path is not followed further in the series: far below any that a rewrite could rest on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,16 @@ class Rules:
 
     Attributes:
         gain: how many times likelier success by the other wording must be than by staying.
-        among_settled: weigh the score among those who ended well in other words. Who gives up most likely wanted the
-            same as they; counted against every other wording, they keep bad ones alive (`python -m benchmarks
-            rewrites` shows by how much). False is the rule of the paper.
+        imputed: count those who gave up, and those whom the words themselves served with the same intent, as wanting
+            what the ones want who ended well in other words; see `worth`. False is the rule of the paper, in which
+            they count against every other wording (`python -m benchmarks rewrites` shows both).
         count: people (or sessions, where nobody is known) who went from the one to the other, at least.
         success: least probability that the other wording succeeds by itself.
         most: rewrites of one tenant and language.
     """
 
     gain: float = 1.5
-    among_settled: bool = True
+    imputed: bool = True
     count: int = 5
     success: float = 0.5
     most: int = 1_000
@@ -62,8 +62,8 @@ class Found:
     """A rewrite that the chain speaks for.
 
     Attributes:
-        worth: what saying `target` at once is worth to who would have begun with `source`: a probability of ending
-            well, by the chain's score. `staying`: the probability of ending well by `source` itself.
+        worth: probability of ending well for who says `source` and is read as `target` (see `worth`). `staying`: the
+            probability of ending well by `source` itself.
         count: people who went from the one to the other, perhaps by way of others.
         stay_good, stay_bad: how often `source` itself ended well and not, as a prior of what happens without rewriting.
     """
@@ -115,34 +115,65 @@ class Chain:
         return len(self._reached.get((source, target), ()))
 
 
-def mine(chain: Chain, intents: Mapping[str, str], risky: frozenset[str], rules: Rules | None = None) -> list[Found]:
+def mine(
+    chain: Chain, meant: Mapping[str, Counter[str]], risky: frozenset[str], rules: Rules | None = None
+) -> list[Found]:
     """The best rewrite of each wording that passes the rules, by score.
 
     Args:
-        intents: the intent of each wording that may be published; others are left alone.
+        meant: for each wording that may be published, the intents with which it ended well, and how often; other
+            wordings are left alone.
         risky: wordings of high risk, which are neither rewritten nor reached by a rewrite.
     """
     rules = rules or Rules()
     rows = chain.counts()
     found = []
     for source, reach in absorptions(rows):
-        if source not in intents or source in risky:
+        if source not in meant or source in risky:
             continue
         staying = reach.get(source, 0.0)
-        others = sum(reach.values()) - staying
         for target, score in sorted(reach.items(), key=lambda item: (-item[1], item[0])):
-            if target == source or target not in intents or target in risky or not score > 0.0:
+            if target == source or target not in meant or target in risky:
                 continue
-            worth = success(rows[target]) * score / others if rules.among_settled else score
-            if worth <= rules.gain * staying:
+            intent = _commonest(meant[target])
+            gained = worth(source, target, reach, success(rows[target]), _share(meant[source], intent))
+            gained = gained if rules.imputed else score
+            if gained <= rules.gain * staying:
                 continue
             counted = chain.reached(source, target)
             if counted >= rules.count and success(rows[target]) >= rules.success:
                 good, bad = rows[source][SUCCESS], rows[source].total() - rows[source][SUCCESS]
-                found.append(Found(source, target, intents[target], worth, staying, counted, good, bad))
+                found.append(Found(source, target, intent, gained, staying, counted, good, bad))
                 break
     found.sort(key=lambda rewrite: (-rewrite.count * rewrite.worth, rewrite.source))
     return _without_chains(found[: rules.most])
+
+
+def worth(source: str, target: str, reach: Mapping[str, float], works: float, same: float) -> float:
+    """Probability that who says `source` ends well at once when it is read as `target`.
+
+    Whom `source` does not serve wants what `target` gives as often as those do who ended well in other words; who gave
+    up is no different. Whom `source` serves by itself is served by `target` too as far as both mean the same; where
+    the words are ambiguous, the others are lost.
+
+    Args:
+        reach: probability of ending well by each wording, for who begins with `source`.
+        works: probability that `target` succeeds by itself.
+        same: share of the good ends of `source` that had the intent of `target`.
+    """
+    staying = reach.get(source, 0.0)
+    others = sum(reach.values()) - staying
+    if others <= 0.0:
+        return 0.0
+    return works * reach[target] / others * (1.0 - staying + staying * same)
+
+
+def _commonest(intents: Counter[str]) -> str:
+    return min(intents, key=lambda name: (-intents[name], name), default="")
+
+
+def _share(intents: Counter[str], intent: str) -> float:
+    return intents[intent] / intents.total() if intents.total() else 0.0
 
 
 def most_frequent_next(chain: Chain, rules: Rules | None = None) -> dict[str, str]:
@@ -200,7 +231,7 @@ def _by_series(start: str, rows: Mapping[str, Counter[str]]) -> dict[str, float]
             for target, count in row.items():
                 if target not in (SUCCESS, FAILURE):
                     following[target] += probability * count / row.total()
-        mass = {state: probability for state, probability in following.items() if probability > 1e-7}
+        mass = {state: probability for state, probability in following.items() if probability > FAINT}
         if not mass:
             break
         for state, probability in mass.items():
@@ -289,8 +320,7 @@ def mine_log(rows: Iterable[Interaction], rules: Rules | None = None) -> list[Fo
     risky = set()
     for turn in turns:
         if turn.text:
-            meant[turn.text][turn.intent] += 1
+            meant[turn.text][turn.intent] += int(turn.reward == 1.0 and not turn.rewrite_id)
             if turn.risk == "high":
                 risky.add(turn.text)
-    intents = {text: min(of, key=lambda name: (-of[name], name)) for text, of in meant.items()}
-    return mine(chain, intents, frozenset(risky), rules)
+    return mine(chain, meant, frozenset(risky), rules)

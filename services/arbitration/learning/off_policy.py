@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.arbitration.hypotheses import Candidate, Features, Hypothesis, Interpretation, Reason, Risk
-from services.arbitration.learning.exploration import CLOSE
+from services.arbitration.learning.exploration import CLOSE, MOST_CLOSE
 from services.arbitration.learning.interactions import Interaction, Option
 
 Floats = NDArray[np.float64]
@@ -58,7 +58,8 @@ class Gate:
 
     Attributes:
         tolerance: how much lower than the serving ranker's value the lower bound may lie: bounds are never exactly 0.
-        changed: largest share of decisions that may change, in each domain.
+        changed: largest share of decisions that may change, in each domain. A much better ranker is blocked by it too:
+            what is learned is let in by small steps, which users can follow and which can be taken back.
         turns: least number of turns with a known end; `domain_turns` of a domain that is judged by itself: the smaller
             ones are judged together.
         unsupported: largest share of turns whose choice was never open to exploration: there the estimate is a guess.
@@ -83,6 +84,7 @@ class Report:
         unsupported: share of turns in which the other's choice could never have been executed: there the model of
             rewards speaks alone.
         blocked: why it may not be tried, as sentences; empty when it may.
+        better: the gain is above 0 for certain.
     """
 
     turns: int
@@ -95,6 +97,10 @@ class Report:
     overall: float
     unsupported: float
     blocked: tuple[str, ...]
+
+    @property
+    def better(self) -> bool:
+        return self.gain.lower > 0.0
 
 
 @dataclass
@@ -130,21 +136,31 @@ def usable(row: Interaction) -> bool:
 
 async def gathered(rows: Iterable[Interaction], choose: Choose) -> Evidence:
     """The columns of the rows that can be used, with what `choose` would have done."""
-    kept = [(row, await choose(row)) for row in rows if usable(row)]
     people: dict[str, int] = {}
-    numbers = [people.setdefault(f"{row.tenant}/{row.user}", len(people)) for row, _ in kept]
+    columns: list[_Columns] = []
+    for row in rows:  # a row is some kilobytes, what is kept of it half of one
+        if usable(row):
+            person = people.setdefault(f"{row.tenant}/{row.user}", len(people))
+            columns.append(_columns(row, await choose(row), person))
+
+    def column(name: str, dtype: type) -> NDArray[Any]:
+        return np.array([getattr(each, name) for each in columns], dtype=dtype)
+
+    def matrix(name: str) -> Floats:
+        return column(name, np.float64).reshape(len(columns), 1 + len(FEATURES))
+
     return Evidence(
-        reward=np.array([row.reward for row, _ in kept], dtype=np.float64),
-        propensity=np.array([row.propensity for row, _ in kept], dtype=np.float64),
-        taken=_matrix([row.options[row.chosen] for row, _ in kept]),
-        other=_matrix([row.options[other] for row, other in kept]),
-        best=_matrix([row.options[0] for row, _ in kept]),
-        same_taken=np.array([other == row.chosen for row, other in kept], dtype=bool),
-        best_taken=np.array([row.chosen == 0 for row, _ in kept], dtype=bool),
-        changed=np.array([other != 0 for _, other in kept], dtype=bool),
-        supported=np.array([_supported(row, other) for row, other in kept], dtype=bool),
-        people=np.array(numbers, dtype=np.int64),
-        domains=[row.options[0].intent.partition(".")[0] for row, _ in kept],
+        reward=column("reward", np.float64),
+        propensity=column("propensity", np.float64),
+        taken=matrix("taken"),
+        other=matrix("other"),
+        best=matrix("best"),
+        same_taken=column("same_taken", bool),
+        best_taken=column("best_taken", bool),
+        changed=column("changed", bool),
+        supported=column("supported", bool),
+        people=column("person", np.int64),
+        domains=[each.domain for each in columns],
     )
 
 
@@ -210,14 +226,49 @@ def first_of(options: Sequence[Candidate], ranked: Sequence[Candidate]) -> int:
 
 def _supported(row: Interaction, other: int) -> bool:
     """Whether `other` could have been executed: it is the first choice, or near it in a turn open to exploration."""
-    option, best = row.options[other], row.options[0]
-    explorable = row.propensity < 1.0 and option.harmless and option.probability >= CLOSE * best.probability
-    return other in (0, row.chosen) or explorable
+    if other in (0, row.chosen):
+        return True
+    least = CLOSE * row.options[0].probability
+    close = [n for n, each in enumerate(row.options) if n and each.harmless and each.probability >= least]
+    return row.propensity < 1.0 and other in close[: MOST_CLOSE - 1]
 
 
-def _matrix(options: Sequence[Option]) -> Floats:
-    rows = [[1.0, *(option.features.get(name, 0.0) for name in FEATURES)] for option in options]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), 1 + len(FEATURES))
+class _Columns(NamedTuple):
+    """What `Evidence` holds of one row."""
+
+    reward: float
+    propensity: float
+    taken: Floats
+    other: Floats
+    best: Floats
+    same_taken: bool
+    best_taken: bool
+    changed: bool
+    supported: bool
+    person: int
+    domain: str
+
+
+def _columns(row: Interaction, other: int, person: int) -> _Columns:
+    assert row.reward is not None  # `usable`
+    best = row.options[0]
+    return _Columns(
+        row.reward,
+        row.propensity,
+        _vector(row.options[row.chosen]),
+        _vector(row.options[other]),
+        _vector(best),
+        other == row.chosen,
+        row.chosen == 0,
+        other != 0,
+        _supported(row, other),
+        person,
+        best.intent.partition(".")[0],
+    )
+
+
+def _vector(option: Option) -> Floats:
+    return np.array([1.0, *(option.features.get(name, 0.0) for name in FEATURES)], dtype=np.float64)
 
 
 def _fitted(evidence: Evidence) -> Callable[[Floats], Floats]:

@@ -240,7 +240,8 @@ def _key(tenant: str, locale: str) -> str:
 
 
 def _encoded(published: Sequence[Published]) -> bytes:
-    return json.dumps([asdict(each) for each in published]).encode()
+    # As UTF-8: escaped, 1,000 long rewrites in another script would outgrow a value of the store.
+    return json.dumps([asdict(each) for each in published], ensure_ascii=False).encode()
 
 
 def _decoded(value: bytes) -> tuple[Published, ...]:

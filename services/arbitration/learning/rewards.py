@@ -18,6 +18,9 @@ from typing import Final, Generic, TypeVar
 WINDOW_S: Final = 30.0
 """How soon after a turn's end the same wish in other words speaks against it."""
 
+TURN_S: Final = 30.0
+"""Longest time that the turn which says so may take: it is known only when that turn is over."""
+
 SIMILAR: Final = 0.45
 """Least similarity of two wordings of one wish. Set by hand."""
 
@@ -37,9 +40,9 @@ class Verdict(StrEnum):
     REPHRASED = "rephrased"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
-    """It was not understood, or its skill failed."""
+    """It was not understood, or the user says that it was wrong."""
     OPEN = "open"
-    """Nothing can be said: a question was asked back, nothing was said, or the replica stopped too early."""
+    """Nothing can be said: a question was asked back, nothing was said, something was away, or the replica stopped."""
 
     @property
     def reward(self) -> float | None:
@@ -123,18 +126,19 @@ class RewardWatch(Generic[Row]):
             _, oldest = self._waiting.popitem(last=False)
             self.settle(oldest.row, Verdict.OPEN)
 
-    def told(self, owner: str, turn_id: str, verdict: Verdict) -> None:
-        """It became known how a turn ended: the user speaks over its answer, or says so."""
+    def take(self, owner: str, turn_id: str) -> Row | None:
+        """The row of a turn of which it became known otherwise how it ended; None when it waits no more."""
         waiting = self._waiting.get(owner)
-        if waiting is not None and waiting.turn_id == turn_id:
-            del self._waiting[owner]
-            self.settle(waiting.row, verdict)
+        if waiting is None or waiting.turn_id != turn_id:
+            return None
+        del self._waiting[owner]
+        return waiting.row
 
     def settle_quiet(self, now: float) -> None:
         """Those after which nothing came."""
         while self._waiting:
             owner, oldest = next(iter(self._waiting.items()))
-            if now - oldest.ended <= self.window:
+            if now - oldest.ended <= self.window + TURN_S:
                 return
             del self._waiting[owner]
             self.settle(oldest.row, Verdict.COMPLETED)

@@ -23,7 +23,7 @@ from services.arbitration.delivery import Delivery
 from services.arbitration.events import Outcome
 from services.arbitration.feedback import FeedbackBook
 from services.arbitration.hypotheses import Decision, Reason
-from services.arbitration.learning.interactions import Interaction, Pseudonyms, form_of, options_of
+from services.arbitration.learning.interactions import UNNAMED, Interaction, Pseudonyms, form_of, options_of
 from services.arbitration.learning.log import SAID, InteractionLog, Remark
 from services.arbitration.learning.publication import OWNER, RewriteBook, Score
 from services.arbitration.learning.rewards import RewardWatch, Said, Verdict, plain
@@ -52,10 +52,16 @@ _SAYS_NOTHING: Final = frozenset({Outcome.REJECTED, Outcome.NO_SPEECH})
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row that waits for its verdict, with the tenant's real name: what is counted in memory goes by that."""
+    """A row that waits for its verdict, with what is counted in memory and not written down.
+
+    Attributes:
+        tenant: its real name.
+        rewrite: id of the rewrite of these words, applied or held out; empty for none. It would tell the words.
+    """
 
     tenant: str
     interaction: Interaction
+    rewrite: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +110,24 @@ class School:
             RankerTrial(RolloutBook(store), rankers),
         )
 
-    async def over(
+    def over(
         self, context: TurnContext, text: str, decision: Decision | None, delivery: Delivery, *, retain_text: bool
     ) -> None:
-        """A turn is over. What was said is compared in memory, and kept only if `retain_text`."""
-        profile = context.profile
-        if profile.dry_run:
+        """A turn is over. What was said is compared in memory, and kept only if `retain_text`. Never waits or fails."""
+        if context.profile.dry_run:
             return
-        row = _Row(profile.tenant, self._row(context, text, decision, delivery, retain_text=retain_text))
+        try:
+            self._learn(context, text, decision, delivery, retain_text=retain_text)
+        except Exception as error:  # noqa: BLE001 - the next turn of the conversation needs nothing of this
+            log.error("nothing was learned from a turn: %s", type(error).__name__)
+
+    def _learn(
+        self, context: TurnContext, text: str, decision: Decision | None, delivery: Delivery, *, retain_text: bool
+    ) -> None:
+        profile = context.profile
+        known = self.rewrites.known(profile.tenant, profile.locale, text)
+        interaction = self._row(context, text, decision, delivery, retain_text=retain_text)
+        row = _Row(profile.tenant, interaction, known.rewrite_id if known else "")
         owner = _owner(profile, context.session_id)
         said = _said(text, decision, delivery)
         if delivery.outcome not in _SAYS_NOTHING:
@@ -123,24 +139,31 @@ class School:
         else:
             self._settle(row, verdict)
         if decision is not None:
-            await self.trial.compare(decision.candidates, decision.out_of_scope)
+            self.trial.show(decision.candidates, decision.out_of_scope)
 
     def interrupted(self, profile: Profile, session_id: str, turn_id: str) -> None:
         """The user speaks over the answer of an earlier turn that is still being heard."""
-        self._watch.told(_owner(profile, session_id), turn_id, Verdict.INTERRUPTED)
+        if (row := self._watch.take(_owner(profile, session_id), turn_id)) is not None:
+            self._settle(row, Verdict.INTERRUPTED)
 
     def remarked(self, tenant: str, turn_id: str, kind: str) -> None:
-        """Somebody said how a turn went; `kind` is a name of the contract's FeedbackKind."""
+        """Somebody said how a turn went; `kind` is a name of the contract's FeedbackKind.
+
+        The feedback book has it from `explanations`, which knows turns of other replicas and of earlier days too.
+        """
         self.log.remark(Remark(turn_id, self.names.of("tenant", tenant), kind, self.now()))
         reward, owner = SAID.get(kind), self._owners.pop(turn_id, "")
-        if owner and reward is not None:
-            self._watch.told(owner, turn_id, Verdict.COMPLETED if reward else Verdict.FAILED)
+        if owner and reward is not None and (row := self._watch.take(owner, turn_id)) is not None:
+            self._settle(row, Verdict.COMPLETED if reward else Verdict.FAILED, booked=True)
 
     async def follow(self) -> None:
         """Settle, report and read again, for ever."""
         while True:
             await asyncio.sleep(REFRESH_S)
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception as error:  # noqa: BLE001 - a value that cannot be read must not end the learning
+                log.error("learning is held up: %s", type(error).__name__)
 
     async def refresh(self) -> None:
         """Once: what is quiet has ended well; rewrites and rankers are reported on and read again."""
@@ -155,7 +178,7 @@ class School:
         await self._report()
         await self.log.close()
 
-    def _settle(self, row: _Row, verdict: Verdict) -> None:
+    def _settle(self, row: _Row, verdict: Verdict, *, booked: bool = False) -> None:
         self._owners.pop(row.interaction.turn_id, None)
         _VERDICTS.add(1, {"verdict": str(verdict)})
         turn = replace(row.interaction, verdict=str(verdict), reward=verdict.reward)
@@ -163,10 +186,10 @@ class School:
         if turn.reward is None:
             return
         good = turn.reward == 1.0
-        if turn.skill_id:
+        if turn.skill_id and not booked:
             self.feedback.record(row.tenant, turn.skill_id, turn.intent, good=good)
-        if turn.rewrite_known:
-            self._scores[turn.tenant, turn.locale][Score(turn.rewrite_known, turn.held_out, good)] += 1
+        if row.rewrite:
+            self._scores[turn.tenant, turn.locale][Score(row.rewrite, turn.held_out, good)] += 1
         for arm in turn.arms:
             self.trial.reward(arm, good=good)
 
@@ -187,7 +210,6 @@ class School:
     ) -> Interaction:
         profile, names = context.profile, self.names
         owner = owner_of(profile.user_id, profile.device_id, context.session_id)
-        known = self.rewrites.known(profile.tenant, profile.locale, text)
         row = Interaction(
             turn_id=context.turn_id,
             session_id=context.session_id,
@@ -199,15 +221,19 @@ class School:
             text=plain(text) if retain_text else "",
             answers_question=context.state.pending is not None,
             outcome=str(delivery.outcome),
-            rewrite_known=known.rewrite_id if known else "",
             held_out=self.rewrites.holds_out(context.session_id),
         )
-        return row if decision is None else self._with_decision(row, decision, delivery)
+        if decision is None:
+            return row
+        told = self._with_decision(row, decision, delivery)
+        return told if retain_text or not told.rewrite_id else replace(told, rewrite_id=UNNAMED)
 
     def _with_decision(self, row: Interaction, decision: Decision, delivery: Delivery) -> Interaction:
         options, chosen = options_of(decision)
         winner = decision.winner
         hypothesis = delivery.served or (winner.hypothesis if winner else None)
+        if delivery.failed:  # another was tried, or none: how the turn ended says nothing about what was chosen
+            chosen = -1
         arm = self.trial.arm(row.session_id)
         return replace(
             row,
@@ -283,10 +309,13 @@ def _said(text: str, decision: Decision | None, delivery: Delivery) -> Said:
 
 
 def _at_once(delivery: Delivery) -> Verdict | None:
-    """The verdict of a turn that needs no waiting; None when what follows decides."""
+    """The verdict of a turn that needs no waiting; None when what follows decides.
+
+    That a part of the platform or a skill was away speaks against no wording and no choice: such a turn is open.
+    """
     if delivery.outcome is Outcome.ANSWERED:
         return Verdict.OPEN if delivery.reason in (Reason.DENIED_BY_USER, "REPEATED") else None
-    if delivery.outcome in (Outcome.NOT_UNDERSTOOD, Outcome.FAILED):
+    if delivery.outcome is Outcome.NOT_UNDERSTOOD and delivery.reason != "NLU_UNAVAILABLE":
         return Verdict.FAILED
     interrupted = delivery.outcome is Outcome.INTERRUPTED and delivery.reason == "BARGE_IN"
     return Verdict.INTERRUPTED if interrupted else Verdict.OPEN

@@ -1,7 +1,7 @@
 """A ranker on trial beside the one that serves: compared in the shadow, given its share in the canary.
 
-`judging` asks `kind` which ranker serves a session; `school` lets it look at every turn that is over. Comparing runs
-after the turn, so that it costs time and never the user's; nothing the other ranker would choose is ever executed here.
+`judging` asks `kind` which ranker serves a session; `school` shows it every turn that is over. They are compared later
+by `refresh`, so that neither this turn nor the next waits; nothing the other ranker would choose is executed here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 OLD_ARM: Final = "ranker=old"
 """Turns of the usual ranker while another is on trial."""
 
+MAX_WAITING: Final = 256
+"""Turns that wait to be compared; of more, the oldest are left out."""
+
 
 @dataclass
 class RankerTrial:
@@ -34,6 +38,7 @@ class RankerTrial:
     now: Callable[[], float] = time.time
     _rollout: Rollout | None = None
     _seen: Seen = field(default_factory=Seen)
+    _waiting: deque[tuple[tuple[Candidate, ...], float]] = field(default_factory=lambda: deque(maxlen=MAX_WAITING))
 
     def kind(self, session_id: str) -> RankerKind | None:
         """The ranker on trial for the sessions of its share, the same on every replica; None for the usual one."""
@@ -51,12 +56,14 @@ class RankerTrial:
             return ""
         return NEW_ARM if self.kind(session_id) is not None else OLD_ARM
 
-    async def compare(self, ranked: Sequence[Candidate], out_of_scope: float) -> None:
-        """Note whether the ranker in the shadow would have put the same candidate first."""
+    def show(self, ranked: Sequence[Candidate], out_of_scope: float) -> None:
+        """A turn is over: whether the ranker in the shadow would have put the same candidate first is seen later."""
         rollout = self._rollout
-        eligible = [candidate for candidate in ranked if candidate.eligible]
-        if rollout is None or rollout.phase is not Phase.SHADOW or not eligible or not self._tried(rollout):
-            return
+        eligible = tuple(candidate for candidate in ranked if candidate.eligible)
+        if rollout is not None and rollout.phase is Phase.SHADOW and eligible and self._tried(rollout):
+            self._waiting.append((eligible, out_of_scope))
+
+    async def _compare(self, rollout: Rollout, eligible: Sequence[Candidate], out_of_scope: float) -> None:
         try:
             other = await self.rankers.get(RankerKind(rollout.ranker)).rank(eligible, out_of_scope)
         except AntiphonError as error:
@@ -77,9 +84,13 @@ class RankerTrial:
             self._seen = replace(self._seen, old=self._seen.old.plus(one))
 
     async def refresh(self) -> None:
-        """Report what was seen and learn how far the rollout has come; a store that is away is asked again."""
-        seen, self._seen = self._seen, Seen()
+        """Compare, report what was seen and learn how far the rollout has come; a store that is away is asked again."""
         before = self._rollout
+        waiting, self._waiting = self._waiting, deque(maxlen=MAX_WAITING)
+        if before is not None and before.ranker in self.rankers.by_kind:
+            for eligible, out_of_scope in waiting:
+                await self._compare(before, eligible, out_of_scope)
+        seen, self._seen = self._seen, Seen()
         try:
             if before is not None and seen != Seen():
                 self._rollout = await self.book.report(before.ranker, seen, self.now())

@@ -78,6 +78,18 @@ class TestBuffer:
         await log.close()
         assert log.dropped == 5
 
+    async def test_a_row_that_can_never_be_written_is_lost_alone(self, caplog: pytest.LogCaptureFixture) -> None:
+        place = MemoryPlace()
+        log = InteractionLog(place)
+        place.rows = None  # type: ignore[assignment]
+        log.record(row("1"))
+        await log.flush()
+        place.rows = []
+        log.record(row("2"))
+        await log.flush()
+        assert ([each.turn_id for each in place.rows], log.dropped) == (["2"], 1)
+        assert "rows of the interaction log are lost" in caplog.text
+
     async def test_without_a_place_nothing_is_kept(self) -> None:
         log = InteractionLog()
         for number in range(10):

@@ -123,6 +123,13 @@ class TestGate:
         assert any("was ever tried" in reason for reason in found.blocked)
 
 
+def test_what_exploration_never_reaches_is_not_supported() -> None:
+    options = tuple(option(name, p) for name, p in (("a", 0.5), ("b", 0.2), ("c", 0.1), ("d", 0.06), ("e", 0.01)))
+    rows = [row(f"t{n}", options=options, chosen=0, propensity=0.985, reward=1.0) for n in range(2)]
+    unsupported = [report(rows, lambda _, other=other: other).unsupported for other in range(5)]  # type: ignore[misc]
+    assert unsupported == [0.0, 0.0, 0.0, 1.0, 1.0]  # three take part, the best included
+
+
 def test_rows_that_say_nothing_about_choosing_are_left_out() -> None:
     options = (option("a", 0.9),)
     assert usable(row(options=options, chosen=0))

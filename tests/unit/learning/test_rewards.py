@@ -44,16 +44,25 @@ def test_others_do_not_judge_ones_turns() -> None:
     assert not settled.verdicts
 
 
-def test_quiet_completes_and_speaking_over_the_answer_fails() -> None:
+def test_quiet_completes_what_nobody_told_of() -> None:
     settled = Settled()
     settled.turn("ada", "first", "play some jazz", 0.0)
     settled.turn("bob", "second", "what is the time", 0.0)
-    settled.watch.told("ada", "another turn", Verdict.INTERRUPTED)
-    settled.watch.told("ada", "first", Verdict.INTERRUPTED)
-    settled.watch.settle_quiet(30.9)
-    assert settled.verdicts == {"first": Verdict.INTERRUPTED}
-    settled.watch.settle_quiet(31.1)
-    assert settled.verdicts["second"] is Verdict.COMPLETED
+    assert settled.watch.take("ada", "another turn") is None
+    assert settled.watch.take("ada", "first") == "first"
+    assert settled.watch.take("ada", "first") is None
+    settled.watch.settle_quiet(60.9)
+    assert not settled.verdicts
+    settled.watch.settle_quiet(61.1)
+    assert settled.verdicts == {"second": Verdict.COMPLETED}
+
+
+def test_a_rephrase_that_takes_its_time_is_one_all_the_same() -> None:
+    settled = Settled()
+    settled.turn("ada", "first", "play some jazz", 0.0)
+    settled.watch.settle_quiet(36.0)  # the second turn was begun at 28, and is not over yet
+    settled.turn("ada", "second", "play jazz music", 28.0)
+    assert settled.verdicts == {"first": Verdict.REPHRASED}
 
 
 def test_what_is_watched_is_bounded_and_stays_open_at_the_end() -> None:

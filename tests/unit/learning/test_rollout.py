@@ -146,7 +146,7 @@ class TestTrial:
     async def test_the_shadow_is_compared_and_serves_nobody(self) -> None:
         shadow = await trial()
         for _ in range(100):
-            await shadow.compare(RANKED, 0.0)
+            shadow.show(RANKED, 0.0)
         assert all(shadow.kind(f"s{number}") is None for number in range(500))
         assert shadow.arm("s1") == ""
         await shadow.refresh()
@@ -177,9 +177,11 @@ class TestTrial:
         shadow.rankers = Rankers(
             by_kind={RankerKind.LINEAR: LinearRanker(), RankerKind.LAMBDA_MART: Backwards(away=True)}
         )
-        await shadow.compare(RANKED, 0.0)
+        shadow.show(RANKED, 0.0)
+        await shadow.refresh()
+        shadow.show(RANKED, 0.0)
         shadow.rankers = Rankers()
-        await shadow.compare(RANKED, 0.0)
+        shadow.show(RANKED, 0.0)
         await shadow.refresh()
         found = await shadow.book.get()
         assert found is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, replace
 
 import pytest
@@ -20,10 +21,13 @@ from services.arbitration.hypotheses import (
     Slot,
     StageReport,
 )
+from services.arbitration.learning import school as school_module
+from services.arbitration.learning.interactions import UNNAMED
 from services.arbitration.learning.log import InteractionLog
 from services.arbitration.learning.mining import Found
-from services.arbitration.learning.publication import RewriteBook
-from services.arbitration.learning.rewards import WINDOW_S
+from services.arbitration.learning.off_policy import usable
+from services.arbitration.learning.publication import OWNER, RewriteBook
+from services.arbitration.learning.rewards import TURN_S, WINDOW_S
 from services.arbitration.learning.rewrites import RewriteTable
 from services.arbitration.learning.rollout import RolloutBook
 from services.arbitration.learning.school import School, pseudonyms
@@ -77,12 +81,12 @@ class SmallSchool:
         self.turns += 1
         context = TurnContext("session", f"turn-{self.turns}", profile, self.now)
         self.now += 2.0
-        await self.school.over(context, text, decision, delivery, retain_text=retain)
+        self.school.over(context, text, decision, delivery, retain_text=retain)
         return context.turn_id
 
     async def quiet(self) -> None:
         """Nothing more is said; everything is written."""
-        self.now += WINDOW_S + 1
+        self.now += WINDOW_S + TURN_S + 1
         await self.school.refresh()
         await self.school.log.flush()
 
@@ -147,7 +151,8 @@ async def test_what_the_user_says_counts_at_once(kind: str, reward: float) -> No
     ("delivery", "verdict"),
     [
         (Delivery(Outcome.NOT_UNDERSTOOD), "failed"),
-        (Delivery(Outcome.FAILED), "failed"),
+        (Delivery(Outcome.NOT_UNDERSTOOD, "NLU_UNAVAILABLE"), "open"),
+        (Delivery(Outcome.FAILED), "open"),
         (Delivery(Outcome.ASKED), "open"),
         (Delivery(Outcome.NO_SPEECH), "open"),
         (Delivery(Outcome.ANSWERED, str(Reason.DENIED_BY_USER)), "open"),
@@ -196,8 +201,67 @@ async def test_a_rewrite_that_fails_its_users_is_taken_back() -> None:
         await small.turn("telly on", failed, decision=replace(DECISION, rewrite_id=rewrite.rewrite_id))
     await small.quiet()
     assert school.rewrites.look_up("acme", "en", "telly on", "session") is None
-    assert [row.rewrite_known for row in small.place.rows] == [rewrite.rewrite_id] * 12
+    assert [row.rewrite_id for row in small.place.rows] == [UNNAMED] * 12  # its id would tell what was said
     assert not any(row.held_out for row in small.place.rows)
+
+
+async def test_the_id_of_a_rewrite_is_kept_with_the_words() -> None:
+    small = await SmallSchool.open()
+    await small.turn("telly on", retain=True, decision=replace(DECISION, rewrite_id="rw-1"))
+    await small.quiet()
+    assert [(row.text, row.rewrite_id) for row in small.place.rows] == [("telly on", "rw-1")]
+
+
+async def test_feedback_is_booked_once() -> None:
+    small = await SmallSchool.open()
+    turn_id = await small.turn()
+    small.school.remarked("acme", turn_id, "NEGATIVE")  # `explanations` has booked it
+    assert small.school.feedback.popularity("acme", "clock", "clock.time") == 0.0
+
+
+async def test_an_outage_speaks_against_nobody() -> None:
+    small = await SmallSchool.open()
+    await small.turn(delivery=Delivery(Outcome.FAILED, "SKILL_DOWN", failed=(CLOCK,)))
+    await small.quiet()
+    assert small.school.feedback.success("acme", "clock", "clock.time") == 0.5
+
+
+async def test_the_second_choice_that_served_is_not_taken_for_the_first() -> None:
+    small = await SmallSchool.open()
+    watch = Hypothesis("watch", READING)
+    await small.turn(delivery=replace(ANSWERED, served=watch, failed=(CLOCK,)))
+    await small.quiet()
+    (row,) = small.place.rows
+    assert (row.skill_id, row.reward, row.chosen) == ("watch", 1.0, -1)
+    assert not usable(row)
+    assert small.school.feedback.success("acme", "watch", "clock.time") > 0.5
+
+
+async def test_a_turn_that_cannot_be_learned_from_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    small = await SmallSchool.open()
+    await small.turn("private words", decision=replace(DECISION, stages=(None,)))  # type: ignore[arg-type]
+    assert "nothing was learned from a turn: AttributeError" in caplog.text
+    assert "private" not in caplog.text
+    await small.turn()
+    await small.quiet()
+    assert len(small.place.rows) == 1
+
+
+async def test_one_unreadable_value_does_not_end_the_learning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(school_module, "REFRESH_S", 0.001)
+    store = MemorySessionStore()
+    await store.put(OWNER, "learning/rollout", b'{"of": "a newer release"}', ttl=60.0)
+    small = await SmallSchool.open(store)
+    following = asyncio.create_task(small.school.follow())
+    for _ in range(2_000):
+        if caplog.text.count("learning is held up") >= 2:
+            break
+        await asyncio.sleep(0.005)
+    assert not following.done()
+    following.cancel()
+    assert caplog.text.count("learning is held up") >= 2
 
 
 async def test_replicas_share_a_key_and_restarts_keep_it() -> None:

@@ -104,7 +104,14 @@ class TestReplacedReplicas:
                 while len(streams) < 2:
                     client = await stack.enter_async_context(ToyClient.connect(target))
                     stream = client.echo(timeout=None)
-                    streams[await _pid(stream)] = stream
+                    pid = await _pid(stream)
+                    if pid not in streams:
+                        streams[pid] = stream
+                        continue
+                    # The newcomer is not yet known to HAProxy: streams kept till then would fill the first replica.
+                    stream.cancel()
+                    await client.channel.close()
+                    await asyncio.sleep(0.05)
             events = {pid: asyncio.create_task(stream.read()) for pid, stream in streams.items()}
             calling = asyncio.create_task(_call_for(target, seconds=6.0))
             moving = asyncio.create_task(asyncio.to_thread(platform.deploy, MOVING))

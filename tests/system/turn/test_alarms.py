@@ -24,8 +24,9 @@ def device(name: str) -> Request:
     return config(context=context, continuous=True)
 
 
-async def said(target: str, name: str, *texts: str, wait_s: float = 0.0) -> Outcome:
-    """One stream: the texts one after another, then open for a while."""
+async def said(target: str, name: str, *texts: str, wait_s: float = 0.0, until_it_rings: bool = False) -> Outcome:
+    """One stream: the texts one after another, then open for a while, at most until it rings if that is asked for."""
+    outcome = Outcome()
 
     async def requests() -> AsyncIterator[Request]:
         yield device(name)
@@ -34,10 +35,12 @@ async def said(target: str, name: str, *texts: str, wait_s: float = 0.0) -> Outc
             await asyncio.sleep(1.5)
         if not texts:
             yield Request(text=assistant_pb2.TextInput(text="hello"))
-        await asyncio.sleep(wait_s)
+        until = time.monotonic() + wait_s
+        while time.monotonic() < until and not (until_it_rings and rings(outcome)):  # noqa: ASYNC110 - two conditions
+            await asyncio.sleep(0.05)
         yield END
 
-    return await converse(target, requests())
+    return await converse(target, requests(), outcome=outcome)
 
 
 def rings(outcome: Outcome) -> list[str]:
@@ -46,7 +49,7 @@ def rings(outcome: Outcome) -> list[str]:
 
 async def test_a_timer_rings_on_the_stream_that_set_it_and_can_be_stopped(platform: RayPlatform) -> None:
     name = f"kitchen-{time.time_ns()}"
-    outcome = await said(platform.target, name, "set a timer for three seconds", wait_s=4.0)
+    outcome = await said(platform.target, name, "set a timer for three seconds", wait_s=20.0, until_it_rings=True)
     assert "3" in outcome.all("turn_completed")[0].answer or "three" in outcome.all("turn_completed")[0].answer
     assert len(rings(outcome)) == 1
     stopped = await said(platform.target, name, "stop", wait_s=0.5)

@@ -109,7 +109,8 @@ class TestOneTurn:
         winner = decision.candidates[decision.winner_index]
         assert (winner.skill_id, winner.interpretation.intent) == ("clock", "clock.time")
         assert winner.score >= decision.threshold > 0
-        assert {f.name for f in winner.features} >= {"nlu.intent_confidence", "asr.asr_confidence", "fulfilment.fulfil_yes"}
+        names = {feature.name for feature in winner.features}
+        assert names >= {"nlu.intent_confidence", "asr.asr_confidence", "fulfilment.fulfil_yes"}
         assert decision.stages
 
     def test_the_answer_is_audible(self, heard: Outcome) -> None:

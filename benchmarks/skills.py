@@ -4,8 +4,9 @@
 
 Each skill has three intents with ten phrases each; three skills each share their phrases, so that they overlap. What
 the words mean is given (fifty readings a turn), and so is what the skills answer; everything between is the platform's
-own: shortlist, features, carry-over, fan-out, ranking, calibration, decision. Times are CPU of the thread that decides,
-since wall time is shared with whatever else runs here; the limit, 10 ms at the 99th percentile, holds for these.
+own: shortlist, features, carry-over, fan-out, ranking by the default ranker, calibration, decision. Times are CPU of
+the thread that decides, since wall time is shared with whatever else runs here; the limit, 10 ms at the 99th
+percentile, holds for these.
 Registering needs no training: the last line registers one more skill among all the others and checks that decisions
 about the others stay as they were.
 """
@@ -39,8 +40,12 @@ from services.arbitration.judging import Judge
 from services.arbitration.ledger import LatencyLedger
 from services.arbitration.manifests import IntentSpec, Manifest, SlotSpec
 from services.arbitration.ports import Order, SkillEvent
+from services.arbitration.rankers.choice import RankerKind
+from services.arbitration.rankers.loading import BUNDLED, load_rankers
 from services.arbitration.registry_of_skills import EVERYONE, SkillRegistry
 from services.arbitration.stages.fulfil import Fulfilments
+from services.runtime.model_store import ModelStore
+from services.runtime.onnx import OnnxClient
 
 READINGS: Final = 50
 INTENTS, PHRASES, SHARED = 3, 10, 3
@@ -68,8 +73,8 @@ class GivenAnswers:
     ) -> tuple[Fulfilment, str]:
         return (Fulfilment.YES, Fulfilment.MAYBE, Fulfilment.NO)[len(hypothesis.skill_id) % 3], ""
 
-    def circuit(self, skill_id: str, context: TurnContext) -> str:
-        return skill_id
+    def circuit(self, hypothesis: Hypothesis, context: TurnContext) -> str:
+        return hypothesis.skill_id
 
     async def execute(self, order: Order, context: TurnContext) -> AsyncIterator[SkillEvent]:
         raise NotImplementedError
@@ -124,7 +129,9 @@ async def measure(skills: int, turns: int) -> dict[str, float | bool]:
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     meanings = {str(turn): meaning(rng, skills) for turn in range(turns)}
-    judge = Judge(GivenUnderstanding(meanings), registry, Fulfilments(GivenAnswers(), registry, Circuits()))
+    rankers = await load_rankers(OnnxClient(ModelStore.with_bundled(BUNDLED), threads=1), RankerKind.LINEAR)
+    fulfilments = Fulfilments(GivenAnswers(), registry, Circuits())
+    judge = Judge(GivenUnderstanding(meanings), registry, fulfilments, rankers=rankers)
     cpu, wall, before = [], [], {}
     for text in meanings:
         began, cpu_began = time.perf_counter(), time.thread_time()

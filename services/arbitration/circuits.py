@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final
 
 APART: Final = "@"
-"""Between a skill's id and the pool that serves it to some tenants alone."""
+"""Between a skill's id and its version, or the pool that serves it to some tenants alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class Circuits:
     policy: CircuitPolicy = field(default_factory=CircuitPolicy)
     _circuits: dict[tuple[str, Duty], _Circuit] = field(default_factory=lambda: defaultdict(_Circuit))
 
-    def state(self, skill_id: str) -> str:
-        """The worst of the skill's, whoever it serves: CLOSED, HALF_OPEN (the next call is a trial), OPEN."""
-        own = [key for key in self._circuits if key[0].partition(APART)[0] == skill_id]
+    def state(self, name: str) -> str:
+        """The worst of a skill's, or of those of just this name: CLOSED, HALF_OPEN (the next call is a trial), OPEN."""
+        own = [key for key in self._circuits if name in (key[0], key[0].partition(APART)[0])]
         states = {"CLOSED", *(self._state(*key) for key in own)}
         return next(state for state in ("OPEN", "HALF_OPEN", "CLOSED") if state in states)
 
@@ -89,7 +89,8 @@ class Circuits:
         """A call failed, came too late or broke the rules."""
         circuit = self._circuits[skill_id, duty]
         circuit.failures += 1
-        if circuit.trying or circuit.failures >= self.policy.failures:
+        # Calls that were under way when it opened fail too, and say nothing new.
+        if circuit.trying or (circuit.open_until is None and circuit.failures >= self.policy.failures):
             circuit.rest = min(circuit.rest * 2 or self.policy.rest, self.policy.longest_rest)
             circuit.open_until = _now() + circuit.rest
             circuit.trying = False

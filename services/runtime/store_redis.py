@@ -5,7 +5,8 @@ whole: compare-and-set, the turn's key, the limits and the expiry cannot come ap
 this module, because a repeat of one that has been done would look like a lost race. Time is the server's, so replicas
 whose clocks differ agree on what has expired.
 
-Limits are exact: two sorted sets, by expiry, count the live entries of all and of each tenant. They would count too
+Limits are exact: two sorted sets, by expiry, count the live entries of all and of each tenant; whoever adds an entry
+clears them of what has expired, so that they do not outgrow what they count. They would count too
 much only where Redis drops keys by itself, so run it with `maxmemory-policy noeviction`. Durability is Redis' own: with
 `appendonly yes` a crash may lose the last second, as may a failover to a replica. All keys of one capability lie in one
 hash slot, so Redis Cluster does not spread them.
@@ -48,6 +49,7 @@ if row[1] then
 end
 """
 )
+# Clearing comes after the HSET: once a script has changed something, Redis refuses it no more memory.
 # KEYS: entry, live entries of all, live entries of the tenant.
 # ARGV: now, member, expected, turn, value, ttl, ttl in ms, limit of all, limit of the tenant, turns remembered.
 _PUT: Final = (
@@ -78,6 +80,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[7])
 for number = 2, 3 do
   redis.call('ZADD', KEYS[number], expires, ARGV[2])
   if redis.call('PTTL', KEYS[number]) < tonumber(ARGV[7]) then redis.call('PEXPIRE', KEYS[number], ARGV[7]) end
+  redis.call('ZREMRANGEBYSCORE', KEYS[number], '-inf', string.format('%.17g', now))
 end
 return {'stored', version + 1, expires}
 """

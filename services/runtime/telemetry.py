@@ -39,6 +39,7 @@ CALL_SECONDS = _meter.create_histogram("antiphon.call.duration", "s", "Length of
 ARM_CALLS = _meter.create_counter("antiphon.arm.calls", "{call}", "Calls to traffic arms, by status")
 ARM_SECONDS = _meter.create_histogram("antiphon.arm.duration", "s", "Time in a traffic arm, by capability and arm")
 SHADOW_FIGURES = _meter.create_histogram("antiphon.shadow.figure", "1", "Shadows against what was served, by figure")
+STAGE_MISSES = _meter.create_counter("antiphon.stage.misses", "{stage}", "Stages late or left out, by what stood in")
 TURN_STAGE_SECONDS = _meter.create_histogram("antiphon.turn.stage", "s", "Instants of a turn, from the end of speech")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,21 @@ class SlowRanker:
 
     async def explain(self, ranked: Sequence[Candidate], out_of_scope: float) -> tuple[Candidate, ...]:
         await asyncio.sleep(self.seconds)
+        return tuple(ranked)
+
+
+@dataclass
+class BusyRanker:
+    """Ranks as the linear one does, and keeps the event loop for `seconds` of real time."""
+
+    seconds: float
+    provenance: Provenance = SLOW
+
+    async def rank(self, candidates: Sequence[Candidate], out_of_scope: float) -> tuple[Candidate, ...]:
+        time.sleep(self.seconds)  # noqa: ASYNC251 - that is what it is for
+        return LinearRanker().ranked(candidates, out_of_scope)
+
+    async def explain(self, ranked: Sequence[Candidate], out_of_scope: float) -> tuple[Candidate, ...]:
         return tuple(ranked)
 
 

@@ -38,7 +38,7 @@ class RecognitionCopy:
         self._context = context
         self._messages: asyncio.Queue[Message] = asyncio.Queue(MESSAGES_AHEAD)
         self._served: asyncio.Future[tuple[str, float] | None] = asyncio.get_running_loop().create_future()
-        self._going = channels.shadows.begin(arm, self._run)
+        self._going = channels.shadows.begin(arm, self._run, work=UTTERANCE_S)
         self.put(first)
 
     def put(self, message: Message) -> None:

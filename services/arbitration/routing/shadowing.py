@@ -27,6 +27,9 @@ MAX_COPIES: Final = 32
 COPY_S: Final = 30.0
 """Longest life of a copy beyond the work that it is a copy of."""
 
+MAX_COMPARED: Final = 500
+"""Words, or characters, of each transcript that are compared: longer ones would hold up the event loop."""
+
 _WITHOUT_SPACES: Final = ("zh", "ja", "th", "yue", "lo", "km", "my")
 
 
@@ -56,12 +59,18 @@ class Shadows:
     longest: float = COPY_S
     _running: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def begin(self, arm: ShadowArm, copy: Callable[[], Coroutine[Any, Any, Compared | None]]) -> bool:
-        """Start a copy, which returns None when there was nothing to compare; False when it is dropped."""
+    def begin(
+        self, arm: ShadowArm, copy: Callable[[], Coroutine[Any, Any, Compared | None]], *, work: float = 0.0
+    ) -> bool:
+        """Start a copy, which returns None when there was nothing to compare; False when it is dropped.
+
+        Args:
+            work: longest time, in seconds, that the work itself may go on.
+        """
         if len(self._running) >= MAX_COPIES:
             self.dropped(arm)
             return False
-        task = asyncio.create_task(self._run(arm, copy))
+        task = asyncio.create_task(self._run(arm, copy, work + self.longest))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return True
@@ -76,10 +85,12 @@ class Shadows:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _run(self, arm: ShadowArm, copy: Callable[[], Coroutine[Any, Any, Compared | None]]) -> None:
+    async def _run(
+        self, arm: ShadowArm, copy: Callable[[], Coroutine[Any, Any, Compared | None]], limit: float
+    ) -> None:
         now = time.time()
         try:
-            async with asyncio.timeout(self.longest):
+            async with asyncio.timeout(limit):
                 found = await copy()
         except (AntiphonError, TimeoutError) as error:
             log.info("a shadow failed: %s", getattr(error, "reason", "TIMEOUT"))
@@ -103,10 +114,12 @@ class Shadows:
 def word_error_rate(served: str, shadow: str, locale: str) -> float:
     """Edits between two transcripts per word of the served one; per character in languages that part no words.
 
-    1 where nothing was served and the shadow heard something.
+    1 where nothing was served and the shadow heard something. Of long transcripts the beginnings are compared.
     """
     by_character = locale.split("-")[0] in _WITHOUT_SPACES
-    said, heard = (list("".join(t.split())) if by_character else t.casefold().split() for t in (served, shadow))
+    said, heard = (
+        (list("".join(t.split())) if by_character else t.casefold().split())[:MAX_COMPARED] for t in (served, shadow)
+    )
     row = list(range(len(heard) + 1))
     for i, word in enumerate(said, 1):
         last, row = row, [i]

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from services.arbitration.routing.tallies import Metric, Observation, Tally
 from services.arbitration.routing.traffic import Arm, ArmMode, Split, Traffic
-from services.runtime.errors import AntiphonError, Conflict
+from services.runtime.errors import AntiphonError, Conflict, InvalidInput
 from services.runtime.store import ABSENT, SessionStore
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,10 @@ MAX_BATCHES: Final = 500
 """Tallies that wait for a store that is away; beyond it the oldest are lost."""
 
 ATTEMPTS: Final = 8
+
+UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError)
+"""What reading a value raises that another release has written otherwise."""
+
 _KEPT_S: Final = 10 * 365 * 86_400.0
 _REPORTED_S: Final = 86_400.0
 _SPANS: Final = (("m", 60, 3 * 3600.0), ("h", 3600, 8 * 86_400.0))
@@ -117,7 +121,7 @@ class SharedTraffic:
             try:
                 await self.catch_up()
                 await self.hand_in()
-            except (AntiphonError, ValueError) as error:  # ValueError: written by a release that writes otherwise
+            except (AntiphonError, *UNREADABLE) as error:
                 log.warning("traffic is not shared: %s", getattr(error, "reason", type(error).__name__))
             await asyncio.sleep(FOLLOW_S)
 
@@ -126,7 +130,10 @@ class SharedTraffic:
         async with self._handing_in:
             self._batch()
             while self._batches:
-                await self._merge(self._batches[0])
+                try:
+                    await self._merge(self._batches[0])
+                except (InvalidInput, *UNREADABLE) as error:  # it would be refused again, and hold up the others
+                    log.error("tallies are lost: %s", getattr(error, "reason", type(error).__name__))
                 self._batches.popleft()
 
     async def first_time(self, tenant: str, key: str) -> bool:

@@ -17,6 +17,7 @@ DEFAULT_WINDOW_S = 3600.0
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 60.0, 7 * 86_400.0
 MAX_KEY = 128
 MAX_COUNT = 10_000
+MAX_ETAG = 18
 _ADMIN = "admin"
 _MODES = {
     traffic_pb2.ARM_MODE_UNSPECIFIED: ArmMode.SERVE,
@@ -101,7 +102,7 @@ def _mode(arm: traffic_pb2.Arm) -> ArmMode:
 def _expected(etag: str) -> int | None:
     if not etag:
         return None
-    if not etag.isdigit():
+    if not (etag.isascii() and etag.isdigit() and len(etag) <= MAX_ETAG):
         raise InvalidInput("etag is what GetWeights returned", field="split.etag")
     return int(etag)
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.arbitration.alarms import owner_of
 from services.arbitration.budgets import Budgets, Stage
 from services.arbitration.contexts import TurnContext
 from services.arbitration.hypotheses import Alternative, Interpretation, Understanding
@@ -57,7 +58,8 @@ class Reading:
 class LastGood:
     """Readings of the last few minutes that hold without context: no slots, nothing asked, nothing ringing.
 
-    Keys are hashes: what was said is not kept. Bounded; the least recently used is forgotten first.
+    In this process' memory alone, and found by whoever said just these words. Bounded; the least recently used is
+    forgotten first.
     """
 
     now: Callable[[], float]
@@ -129,7 +131,8 @@ class Interpreting:
         if context.state.pending is not None or context.ringing or context.focus:
             return b""
         profile = context.profile
-        parts = (profile.tenant, profile.user_id, profile.locale, *sorted(profile.only_skills))
+        owner = owner_of(profile.user_id, profile.device_id, context.session_id)
+        parts = (profile.tenant, owner, profile.locale, *sorted(profile.only_skills))
         words = (alternative.text.casefold() for alternative in alternatives)
         whole = "\0".join((*parts, "", *words, str(self.registry.revision)))
         return hashlib.sha256(whole.encode(errors="surrogatepass")).digest()

@@ -19,6 +19,9 @@ from services.runtime.errors import AntiphonError
 
 log = logging.getLogger(__name__)
 
+LATE: Final = "LATE"
+"""Used although late."""
+
 SHORTLISTER: Final = Provenance("antiphon/shortlister-order@1", backend="rules", engine="python")
 """What provenance calls the order of the shortlist."""
 
@@ -55,13 +58,19 @@ async def rank(
     if kind is RankerKind.BI_LSTM and shedding.sheds(Shed.SEQUENCE_RANKER):
         running.shed, running.fallback = True, str(RankerKind.LINEAR)
         ranker = rankers.by_kind.get(RankerKind.LINEAR, ranker)
+    clock = asyncio.get_running_loop().time
+    began = clock()
     try:
         async with asyncio.timeout(limit):
-            return Ranked(await ranker.rank(candidates, out_of_scope), ranker.provenance)
+            ranked = Ranked(await ranker.rank(candidates, out_of_scope), ranker.provenance)
+        running.missed = clock() - began > limit  # one that waits for nobody cannot be interrupted
+        if running.missed:
+            running.fallback = running.fallback or LATE
+        return ranked
     except (TimeoutError, AntiphonError) as error:
         reason = error.reason if isinstance(error, AntiphonError) else "TIMEOUT"
         log.warning("ranker %s failed: %s; the shortlister's order stands", ranker.provenance.model, reason)
-        running.missed = True
+        running.missed, running.fallback = True, ""
         return Ranked(in_shortlister_order(candidates, out_of_scope), SHORTLISTER)
 
 

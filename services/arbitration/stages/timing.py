@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from services.arbitration.budgets import Budgets, Stage, Stopwatch
 from services.arbitration.hypotheses import Provenance, StageReport
 from services.arbitration.ledger import OK, LatencyLedger, Step
+from services.runtime import telemetry
 
 
 @dataclass
@@ -52,4 +53,7 @@ class Stages:
             yield running
             entry.models, entry.code, entry.discarded = running.models, running.code, running.code != OK
         report = watch.report(missed=running.missed)
-        self.reports.append(replace(report, fallback=running.fallback or report.fallback, shed=running.shed))
+        report = replace(report, fallback=running.fallback or report.fallback, shed=running.shed)
+        self.reports.append(report)
+        if report.missed or report.shed:
+            telemetry.STAGE_MISSES.add(1, {"stage": str(stage), "fallback": report.fallback})

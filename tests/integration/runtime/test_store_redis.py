@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from services.runtime.errors import Conflict, FailedPrecondition, QuotaExceeded, Unavailable
 from services.runtime.spec import Runtime
@@ -52,6 +53,18 @@ async def test_the_servers_clock_counts_and_what_has_expired_is_gone_by_itself(r
     assert await store.get("acme", "a") is None
     assert (await store.put("acme", "a", b"two", ttl=10, expected=ABSENT)).version == 1
     assert await store.sweep() == 0
+    await store.close()
+
+
+async def test_what_counts_entries_does_not_outgrow_them(redis: RedisServer) -> None:
+    clock, name = SettableClock(), space()
+    store = await RedisSessionStore.open(redis.url, name, now=clock)
+    for number in range(50):
+        await store.put("acme", f"turn-{number}", b"x", ttl=10)
+        clock.time += 9
+    async with Redis.from_url(redis.url) as client:
+        counted = [await client.zcard(f"{{antiphon:{name}}}{of}") for of in ("live", "tenant:acme")]
+    assert counted == [2, 2]
     await store.close()
 
 

@@ -211,6 +211,18 @@ def test_a_skill_that_does_not_want_to_be_asked_is_not() -> None:
     assert skills.asked == []
 
 
+def test_calls_that_fail_together_open_a_circuit_for_one_rest() -> None:
+    async def scenario() -> None:
+        circuits = Circuits(CircuitPolicy(failures=2, rest=5.0))
+        for _ in range(40):
+            circuits.failed("clock", Duty.ASK)
+        assert not circuits.ready("clock", Duty.ASK)
+        await asyncio.sleep(5.0)
+        assert circuits.ready("clock", Duty.ASK)
+
+    run(scenario())
+
+
 def test_circuits_open_rest_try_and_close() -> None:
     async def scenario() -> None:
         circuits = Circuits(CircuitPolicy(failures=2, rest=5.0, longest_rest=15.0))

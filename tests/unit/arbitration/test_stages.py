@@ -37,7 +37,7 @@ from services.arbitration.stages.shedding import Shedding
 from services.runtime.errors import FailedPrecondition, Unavailable
 from tests.fakes.arbitration_house import MEANINGS, TIME, registry
 from tests.fakes.arbitration_ports import ScriptedSkill, ScriptedUnderstanding, SkillsByName, says
-from tests.fakes.rankers import BrokenRanker, SlowRanker
+from tests.fakes.rankers import BrokenRanker, BusyRanker, SlowRanker
 from tests.fakes.rewriters import BrokenRewrites, KnownRewrites
 from tests.fakes.virtual_time import now, run
 
@@ -180,6 +180,8 @@ def test_what_was_read_before_is_no_good_in_a_conversation_nor_for_others_nor_fo
             replace(CONTEXT, state=asked),
             replace(CONTEXT, profile=replace(CONTEXT.profile, tenant="globex")),
             replace(CONTEXT, profile=replace(CONTEXT.profile, user_id="bob")),
+            replace(CONTEXT, profile=replace(CONTEXT.profile, device_id="kitchen")),
+            replace(CONTEXT, session_id="of somebody who has no name either"),
             replace(CONTEXT, ringing=frozenset({"clock"})),
         )
         seen = [await again(context) for context in contexts]
@@ -189,7 +191,7 @@ def test_what_was_read_before_is_no_good_in_a_conversation_nor_for_others_nor_fo
         await asyncio.sleep(601)
         return [*seen, await again(CONTEXT)]
 
-    assert run(scenario()) == ["LAST_GOOD_MODEL", "NONE", "NONE", "NONE", "NONE", "NONE", "NONE"]
+    assert run(scenario()) == ["LAST_GOOD_MODEL", *["NONE"] * 8]
 
 
 def test_readings_with_values_are_not_kept() -> None:
@@ -247,6 +249,14 @@ def test_a_ranker_that_is_late_or_gone_leaves_the_shortlisters_order(ranker: Slo
     assert decision.ranker == SHORTLISTER
     assert decision.action is Action.CONFIRM  # less is known, so it asks
     assert [c.hypothesis.skill_id for c in decision.candidates] == ["clock", "watch"]
+
+
+async def test_a_ranking_that_came_late_but_is_used_is_not_called_the_shortlisters_order() -> None:
+    house = judge(rankers=Rankers(by_kind={RankerKind.LINEAR: BusyRanker(0.02)}))
+    decision, _ = await decided(house, "what time is it or so")
+    report = stage(decision, "rank")
+    assert (report.missed, report.fallback) == (True, "LATE")
+    assert decision.ranker == BusyRanker(0.02).provenance
 
 
 def test_the_shortlisters_order_makes_no_poor_candidate_certain() -> None:

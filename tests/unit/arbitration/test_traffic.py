@@ -207,6 +207,19 @@ async def test_a_tally_handed_in_twice_counts_once() -> None:
     assert [report.turns for report in await shared.reports(60.0)] == [1]
 
 
+@pytest.mark.parametrize("held", [b"[1, 2]", b"[[1]]", b"{", b"7", b'[["asr", "", "stable", 7]]'])
+async def test_a_tally_that_cannot_be_stored_holds_up_no_others(held: bytes) -> None:
+    store = MemorySessionStore(now=lambda: NOW)
+    shared = replica(store)
+    await shared.set(split(STABLE))
+    minute = int(NOW // 60)
+    await store.put("@platform", f"arms/m/{minute - 1}", held, ttl=100)
+    for at in (NOW - 60, NOW):
+        shared.traffic.observe("asr", "en", "stable", Observation(at, turn=True))
+    await shared.hand_in()
+    assert await store.get("@platform", f"arms/m/{minute}") is not None
+
+
 async def test_a_report_with_a_key_is_new_once() -> None:
     store = MemorySessionStore()
     assert await replica(store).first_time("acme", "k")
@@ -244,6 +257,24 @@ def counted(shadows: Shadows) -> Tally:
     return next(tally for key, tally in shadows.traffic.taken().items() if key.arm == "shadow")
 
 
+async def ended(shadows: Shadows) -> None:
+    """All copies are over, or the test is."""
+    async with asyncio.timeout(20):
+        await asyncio.gather(*shadows._running)
+
+
+async def test_a_shadow_has_its_time_beyond_the_work_that_it_copies() -> None:
+    shadows = shadowed()
+
+    async def follow() -> Compared:
+        await asyncio.sleep(0.4)
+        return Compared(0.1, {})
+
+    assert shadows.begin(SHADOW, follow, work=20.0)
+    await ended(shadows)
+    assert counted(shadows).errors == 0
+
+
 async def test_shadows_that_hang_are_bounded_and_end() -> None:
     shadows = shadowed()
 
@@ -253,7 +284,7 @@ async def test_shadows_that_hang_are_bounded_and_end() -> None:
 
     began = [shadows.begin(SHADOW, hang) for _ in range(MAX_COPIES + 10)]
     assert Counter(began) == {True: MAX_COPIES, False: 10}
-    await asyncio.sleep(0.4)
+    await ended(shadows)
     tally = counted(shadows)
     assert (tally.turns, tally.errors) == (MAX_COPIES, MAX_COPIES)
     assert tally.metrics()["copies_dropped"].value == pytest.approx(10 / (MAX_COPIES + 10))
@@ -278,7 +309,7 @@ async def test_shadows_that_fail_or_disagree_are_counted() -> None:
 
     for copy in (fail, rubbish, nothing, lambda: compare(1.0), lambda: compare(0.0)):
         assert shadows.begin(SHADOW, copy)
-    await asyncio.sleep(0.05)
+    await ended(shadows)
     tally = counted(shadows)
     assert (tally.turns, tally.errors) == (4, 2)
     assert tally.metrics()["intent_agreement"].value == 0.5
@@ -293,3 +324,7 @@ async def test_shadows_that_fail_or_disagree_are_counted() -> None:
 )  # fmt: skip
 def test_word_error_rate(served: str, shadow: str, locale: str, rate: float) -> None:
     assert word_error_rate(served, shadow, locale) == pytest.approx(rate)
+
+
+def test_transcripts_of_any_length_are_compared_in_bounded_time() -> None:
+    assert word_error_rate("a " * 1_000_000, "b " * 1_000_000, "en") == 1.0

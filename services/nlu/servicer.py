@@ -6,6 +6,7 @@ one after the other; nothing is gained by overtaking.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
@@ -118,7 +119,7 @@ class LanguageUnderstandingServicer:
     async def AddLocale(self, request: pb.AddLocaleRequest, call: Call) -> pb.AddLocaleResponse:
         """Running when it first answers; a repeat with the same key tells how far it is."""
         call.require("admin")
-        new = new_locale(request)
+        new = await asyncio.to_thread(new_locale, request)
         addition = await self._locales.add(new, request.idempotency_key, validate_only=request.validate_only)
         made = pb.AddLocaleResponse(
             state=pb.UpdateState.Value(f"UPDATE_STATE_{addition.state.value}"),

@@ -1,8 +1,8 @@
-"""`AddLocale`: a locale is learnt off the event loop, kept in the store that all replicas share, and served at once.
+"""`AddLocale`: a locale is learnt beside the service, kept in the store that all replicas share, and served at once.
 
-The servicer calls `add`, again and again with the same key to learn how far it is; the interpreter reads by `serving`.
-One locale is learnt at a time, in a thread. What is running is written down with a short life: if the replica dies, a
-repeat of the call begins anew. `follow` takes over what other replicas have made.
+The servicer calls `add`, again and again with the same key to learn how far it is; the interpreter reads by `readers`.
+One locale is learnt at a time, in a process of its own (`lessons.py`). What is running is written down with a short
+life: if the replica dies, a repeat of the call begins anew. `follow` takes over what other replicas have made.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import threading
 import zlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
 from services.nlu.engines.phrases import PhraseBook
-from services.nlu.library import FOLLOW_S, MAX_KEY, SkillLibrary
-from services.nlu.locales.learning import learn
-from services.nlu.locales.material import MAX_EXAMPLES, Material, NewLocale, gathered
+from services.nlu.library import FOLLOW_S, MAX_KEY, Shelf, SkillLibrary
+from services.nlu.locales.lessons import Lesson, learnt_apart
+from services.nlu.locales.material import MAX_EXAMPLES, NewLocale, gathered
 from services.nlu.locales.reading import LocaleReader
 from services.nlu.locales.translation import MAX_ENTRIES, MAX_TARGETS
 from services.runtime.errors import AlreadyExists, AntiphonError, Conflict, InvalidInput, Overloaded, QuotaExceeded
@@ -70,19 +70,28 @@ class Locales:
         store: shared by the replicas of the pool; its limit for values must hold a model (about 1 MB).
         library: whose phrases are translated.
         trained: locales that the engine of known intents was trained on: nothing is added in their place.
+        learn: makes a lesson without holding the event loop.
     """
 
-    def __init__(self, store: SessionStore, library: SkillLibrary, trained: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        store: SessionStore,
+        library: SkillLibrary,
+        trained: tuple[str, ...] = (),
+        learn: Callable[[NewLocale, Shelf], Awaitable[Lesson]] = learnt_apart,
+    ) -> None:
         self._store = store
         self._library = library
         self._trained = trained
+        self._learn_apart = learn
         self._readers: dict[str, LocaleReader] = {}
         self._digests: dict[str, str] = {}
         self._seen = ABSENT
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._learning = asyncio.Semaphore(1)
+        self._checking = asyncio.Semaphore(1)
+        self._beginning = asyncio.Lock()
         self._following = asyncio.Lock()
-        self._ending = threading.Event()
 
     @property
     def readers(self) -> tuple[LocaleReader, ...]:
@@ -110,22 +119,25 @@ class Locales:
             Overloaded: `ADDITIONS_FULL`. QuotaExceeded: `LOCALES_FULL`. Unavailable: the store cannot be reached.
         """
         self._check(new, key)
+        await asyncio.to_thread(_check_lexicon, new)
         if validate_only:
-            material = await asyncio.to_thread(gathered, new, self._library.shelf)
+            async with self._checking:
+                material = await asyncio.to_thread(gathered, new, self._library.shelf)
             return Addition(State.VALIDATED, material.coverage, material.warnings)
         await self.follow_once()
-        told = await self._told(new.locale)
-        if told and told["key"] == key:
-            if told["digest"] != new.digest:
-                raise InvalidInput(
-                    "The key was used for another request.", reason="KEY_REUSED", field="idempotency_key"
-                )
-            if told["state"] != State.FAILED.value:
-                return _addition(told)
-        elif told and told["state"] == State.RUNNING.value:
-            raise Conflict("This locale is being added under another key.", reason="LOCALE_BUSY")
-        self._check_room(new.locale)
-        return await self._begin(new, key)
+        async with self._beginning:
+            told = await self._told(new.locale)
+            if told and told["key"] == key:
+                if told["digest"] != new.digest:
+                    raise InvalidInput(
+                        "The key was used for another request.", reason="KEY_REUSED", field="idempotency_key"
+                    )
+                if told["state"] != State.FAILED.value:
+                    return _addition(told)
+            elif told and told["state"] == State.RUNNING.value:
+                raise Conflict("This locale is being added under another key.", reason="LOCALE_BUSY")
+            self._check_room(new.locale)
+            return await self._begin(new, key)
 
     async def follow_once(self) -> None:
         """Take over what the store has and this replica has not."""
@@ -151,7 +163,6 @@ class Locales:
 
     async def close(self) -> None:
         """Gives up what is being learnt; a repeat of its call begins anew."""
-        self._ending.set()
         jobs = list(self._jobs.values())
         for job in jobs:
             job.cancel()
@@ -167,21 +178,17 @@ class Locales:
     async def _learn(self, new: NewLocale, key: str) -> None:
         try:
             async with self._learning:
-                material, reader = await asyncio.to_thread(self._learnt, new)
+                shelf = self._library.shelf
+                learnt = await self._learn_apart(new, shelf)
+                reader = await asyncio.to_thread(LocaleReader.of, new.locale, learnt.stored, shelf)
             await self._keep(reader)
-            await self._tell(new, key, Addition(State.SERVING, material.coverage, material.warnings))
+            await self._tell(new, key, Addition(State.SERVING, learnt.coverage, learnt.warnings))
         except AntiphonError as error:
             log.warning("a locale could not be added: %s", error.reason)
             await self._tell(new, key, Addition(State.FAILED, failure=error.reason))
         except Exception:
             log.exception("a locale could not be added")
             await self._tell(new, key, Addition(State.FAILED, failure="INTERNAL"))
-
-    def _learnt(self, new: NewLocale) -> tuple[Material, LocaleReader]:
-        shelf = self._library.shelf
-        material = gathered(new, shelf)
-        model = learn(material.sentences, given_up=self._ending.is_set)
-        return material, LocaleReader(new.locale, model, material.phrases, shelf)
 
     async def _keep(self, reader: LocaleReader) -> None:
         """The model, then the index that makes all replicas serve it; this one does at once."""
@@ -237,7 +244,6 @@ class Locales:
             raise InvalidInput(
                 f"idempotency_key has 1 to {MAX_KEY} characters.", reason="KEY_INVALID", field="idempotency_key"
             )
-        _check_lexicon(new)
         shelf = self._library.shelf
         if new.source not in shelf.locales:
             raise InvalidInput(

@@ -1,13 +1,13 @@
 """A small model of intents learnt in seconds, in the service: what a locale that is added is read by.
 
-`adding.py` trains one off the event loop; `training/nlu_languages` measures the same code. Multinomial logistic
+`lessons.py` trains one in a process of its own; `training/nlu_languages` measures the same code. Multinomial logistic
 regression on the hashed features of `engines/language_features.py`, weighted by how telling a feature is (inverse
 document frequency), by AdaGrad over batches; weights stay as whole numbers of eight bits with a scale per intent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from services.nlu.engines.language_features import BUCKETS, encode
 from services.nlu.text import Token
-from services.runtime.errors import Unavailable
 
 _EPOCHS = 12
 _BATCH = 32
@@ -42,18 +41,8 @@ class LinearModel:
         return dict(zip(self.names, (exponents / exponents.sum()).tolist(), strict=True))
 
 
-def learn(
-    sentences: Sequence[tuple[Sequence[Token], str]], seed: int = 1, given_up: Callable[[], bool] = lambda: False
-) -> LinearModel:
-    """Trained on sentences with their names.
-
-    Args:
-        given_up: asked before every batch, so that a replica that ends need not wait.
-
-    Raises:
-        ValueError: no sentence.
-        Unavailable: `GIVEN_UP`.
-    """
+def learn(sentences: Sequence[tuple[Sequence[Token], str]], seed: int = 1) -> LinearModel:
+    """Trained on sentences with their names. Raises ValueError without a sentence."""
     if not sentences:
         raise ValueError("nothing to learn from")
     names = tuple(sorted({name for _, name in sentences}))
@@ -67,20 +56,15 @@ def learn(
     for _ in range(_EPOCHS):
         order = rng.permutation(len(bags))
         for at in range(0, len(order), _BATCH):
-            if given_up():
-                raise Unavailable("The replica ends.", reason="GIVEN_UP")
             rows = order[at : at + _BATCH]
-            buckets = np.concatenate([bags[row][0] for row in rows])
-            values = np.concatenate([bags[row][1] for row in rows])
-            owners = np.repeat(np.arange(len(rows)), [len(bags[row][0]) for row in rows])
-            touched, places = np.unique(buckets, return_inverse=True)
-            matrix = np.zeros((len(rows), len(touched)), np.float32)
-            np.add.at(matrix, (owners, places), values * idf[buckets])
-            error = _softmax(matrix @ weights[touched] + bias)
+            touched, matrix = _together([bags[row] for row in rows], idf)
+            known, seen = weights[touched], squares[touched]
+            error = _softmax(matrix @ known + bias)
             error[np.arange(len(rows)), wanted[rows]] -= 1
-            gradient = matrix.T @ error / len(rows)
-            squares[touched] += gradient**2
-            weights[touched] -= _RATE * gradient / np.sqrt(squares[touched]) + _FADING * weights[touched]
+            gradient = matrix.T @ (error / len(rows))
+            seen += gradient**2
+            squares[touched] = seen
+            weights[touched] = known * (1 - _FADING) - _RATE * gradient / np.sqrt(seen)
             mean = error.mean(axis=0)
             bias_squares += mean**2
             bias -= 0.1 * _RATE * mean / np.sqrt(bias_squares)
@@ -94,6 +78,20 @@ def _bag(tokens: Sequence[Token]) -> tuple[npt.NDArray[np.int64], Floats]:
     encoded = encode(tokens)
     buckets = np.unique(encoded[encoded > 0])
     return buckets, np.full(len(buckets), max(1, len(buckets)) ** -0.5, np.float32)
+
+
+def _together(
+    bags: Sequence[tuple[npt.NDArray[np.int64], Floats]], idf: Floats
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The buckets of some sentences, and a row of weights over them for each."""
+    buckets = np.concatenate([one for one, _ in bags])
+    values = np.concatenate([own for _, own in bags]) * idf[buckets]
+    touched = np.flatnonzero(np.bincount(buckets, minlength=BUCKETS))
+    places = np.empty(BUCKETS, np.int64)
+    places[touched] = np.arange(len(touched))
+    matrix = np.zeros((len(bags), len(touched)), np.float32)
+    matrix[np.repeat(np.arange(len(bags)), [len(one) for one, _ in bags]), places[buckets]] = values
+    return touched, matrix
 
 
 def _telling(bags: Sequence[tuple[npt.NDArray[np.int64], Floats]]) -> Floats:

@@ -36,13 +36,16 @@ class LocaleReader:
         model: of the intents.
         phrases: intent -> phrases in the locale.
         shelf: the skills whose slots the phrases name; slots that are gone are passed over.
+        stored: both as they are kept, where they were read from there.
     """
 
-    def __init__(self, locale: str, model: LinearModel, phrases: Mapping[str, Sequence[str]], shelf: Shelf) -> None:
+    def __init__(
+        self, locale: str, model: LinearModel, phrases: Mapping[str, Sequence[str]], shelf: Shelf, stored: bytes = b""
+    ) -> None:
         self.locale = locale
         self._model = model
         self._phrases = phrases
-        self._stored = _packed(model, phrases)
+        self._stored = stored or _packed(model, phrases)
         self._digest = hashlib.sha256(self._stored).hexdigest()
         self.book = PhraseBook(_skills(locale, phrases, shelf), locale)
 
@@ -56,7 +59,7 @@ class LocaleReader:
             rows[arrays["touched"]] = arrays["rows"]
             names = tuple(str(name) for name in arrays["names"])
             model = LinearModel(names, rows, arrays["scales"], arrays["bias"])
-        return cls(locale, model, phrases, shelf)
+        return cls(locale, model, phrases, shelf, stored)
 
     @property
     def stored(self) -> bytes:

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from services.nlu.interpreter import Interpreter
-from services.nlu.library import SkillLibrary
-from services.nlu.locales import adding
+from services.nlu.library import Shelf, SkillLibrary
 from services.nlu.locales.adding import Addition, Locales, State
-from services.nlu.locales.material import NewLocale, gathered
+from services.nlu.locales.lessons import Lesson, lesson
+from services.nlu.locales.material import NewLocale
 from services.nlu.manifests import skill_of
 from services.nlu.understanding import Alternative, Mode, Options, Situation
 from services.nlu.values.places import Gazetteer
@@ -33,6 +33,11 @@ DANISH = NewLocale(
     (),
     "digest",
 )  # fmt: skip
+
+
+async def here(new: NewLocale, shelf: Shelf) -> Lesson:
+    """Learns in a thread: what the process is for is tested with the service."""
+    return await asyncio.to_thread(lesson, new, shelf)
 
 
 async def learnt(locales: Locales, new: NewLocale = DANISH, key: str = "a") -> Addition:
@@ -58,13 +63,13 @@ async def library(store: MemorySessionStore) -> SkillLibrary:
 
 
 async def test_a_locale_is_learnt_and_survives_the_replica(store: MemorySessionStore, library: SkillLibrary) -> None:
-    locales = Locales(store, library)
+    locales = Locales(store, library, learn=here)
     assert (await locales.add(DANISH, "a")).state is State.RUNNING
     told = await learnt(locales)
     assert told.state is State.SERVING
     assert 0.2 < told.coverage < 1
     assert any("timers" in warning and "cannot answer" in warning for warning in told.warnings)
-    sister = Locales(store, library)
+    sister = Locales(store, library, learn=here)
     await sister.follow_once()
     assert [one.info for one in sister.readers] == [one.info for one in locales.readers]
     assert await sister.add(DANISH, "a") == told
@@ -77,7 +82,7 @@ async def test_a_locale_is_learnt_and_survives_the_replica(store: MemorySessionS
 
 
 async def test_only_checked_changes_nothing(store: MemorySessionStore, library: SkillLibrary) -> None:
-    locales = Locales(store, library)
+    locales = Locales(store, library, learn=here)
     told = await locales.add(DANISH, "a", validate_only=True)
     assert told.state is State.VALIDATED
     assert told.coverage > 0
@@ -85,7 +90,7 @@ async def test_only_checked_changes_nothing(store: MemorySessionStore, library: 
 
 
 async def test_one_key_is_for_one_request(store: MemorySessionStore, library: SkillLibrary) -> None:
-    locales = Locales(store, library)
+    locales = Locales(store, library, learn=here)
     await locales.add(DANISH, "a")
     with pytest.raises(AntiphonError) as busy:
         await locales.add(DANISH, "b")
@@ -97,21 +102,31 @@ async def test_one_key_is_for_one_request(store: MemorySessionStore, library: Sk
     assert (await learnt(locales, replace(DANISH, digest="other"), "b")).state is State.SERVING  # learnt anew
 
 
-async def test_what_fails_is_said_and_can_be_tried_again(
-    store: MemorySessionStore, library: SkillLibrary, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def failing(new: NewLocale, shelf: object) -> None:
+async def test_what_fails_is_said_and_can_be_tried_again(store: MemorySessionStore, library: SkillLibrary) -> None:
+    async def failing(new: NewLocale, shelf: Shelf) -> Lesson:
         raise Overloaded("no memory", reason="NO_MEMORY")
 
-    locales = Locales(store, library)
-    monkeypatch.setattr(adding, "gathered", failing)
+    locales = Locales(store, library, learn=failing)
     await locales.add(DANISH, "a")
     await asyncio.gather(*locales._jobs.values())
     stored = await locales._told("da")
     assert stored is not None
     assert (stored["state"], stored["failure"]) == ("FAILED", "NO_MEMORY")
-    monkeypatch.setattr(adding, "gathered", gathered)
-    assert (await learnt(locales)).state is State.SERVING
+    assert (await learnt(Locales(store, library, learn=here))).state is State.SERVING
+
+
+async def test_a_call_that_comes_twice_at_once_is_begun_once(store: MemorySessionStore, library: SkillLibrary) -> None:
+    begun = []
+
+    async def counting(new: NewLocale, shelf: Shelf) -> Lesson:
+        begun.append(new.locale)
+        return await here(new, shelf)
+
+    locales = Locales(store, library, learn=counting)
+    both = await asyncio.gather(locales.add(DANISH, "a"), locales.add(DANISH, "a"))
+    assert {one.state for one in both} == {State.RUNNING}
+    await learnt(locales)
+    assert begun == ["da"]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +146,7 @@ async def test_what_fails_is_said_and_can_be_tried_again(
 async def test_bad_requests_are_refused(
     store: MemorySessionStore, library: SkillLibrary, new: NewLocale, key: str, reason: str
 ) -> None:
-    locales = Locales(store, library, trained=("fi",))
+    locales = Locales(store, library, ("fi",), here)
     if reason == "LOCALE_SERVED":
         new = replace(new, source="en")
     with pytest.raises(AntiphonError) as caught:
@@ -140,7 +155,7 @@ async def test_bad_requests_are_refused(
 
 
 async def test_no_more_wait_than_may(store: MemorySessionStore, library: SkillLibrary) -> None:
-    locales = Locales(store, library)
+    locales = Locales(store, library, learn=here)
     for tag in ("da", "nb", "sv", "fi"):
         await locales.add(replace(DANISH, locale=tag), "a")
     with pytest.raises(Overloaded):
@@ -149,8 +164,8 @@ async def test_no_more_wait_than_may(store: MemorySessionStore, library: SkillLi
 
 
 async def test_a_damaged_model_is_passed_over(store: MemorySessionStore, library: SkillLibrary) -> None:
-    await learnt(Locales(store, library))
+    await learnt(Locales(store, library, learn=here))
     await store.put("@platform", "nlu.locale/da", b"\0\0\0\5what", ttl=60)
-    sister = Locales(store, library)
+    sister = Locales(store, library, learn=here)
     await sister.follow_once()
     assert not sister.readers

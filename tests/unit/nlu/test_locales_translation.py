@@ -8,7 +8,6 @@ import pytest
 from services.nlu.locales.learning import learn
 from services.nlu.locales.translation import MAX_TARGETS, MAX_WORDS, Labelled, Lexicon, coverage, translated
 from services.nlu.text import tokenise
-from services.runtime.errors import Unavailable
 
 pytestmark = pytest.mark.unit
 
@@ -76,8 +75,3 @@ def test_a_model_learns_what_its_sentences_mean_and_does_so_twice() -> None:
     assert model.probabilities(())  # no words at all
     with pytest.raises(ValueError, match="nothing"):
         learn([])
-
-
-def test_learning_is_given_up_when_the_replica_ends() -> None:
-    with pytest.raises(Unavailable):
-        learn([(tokenise("lamp on"), "lamp")], given_up=lambda: True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from antiphon.arbitration.v1 import arbitration_pb2 as pb
 from services.arbitration.adapters.values import set_seconds
 from services.arbitration.devices.claims import Verdict
@@ -37,6 +39,7 @@ def claim_of(request: pb.ClaimActivationRequest) -> Claim:
     _text(request.activation_id, _LONGEST_ID, "activation_id", needed=True)
     _text(device, _MOST_CHARACTERS, "context.device.device_id", needed=True)
     _text(request.context.room, _MOST_CHARACTERS, "context.room")
+    _text(request.context.home, _MOST_CHARACTERS, "context.home")
     _text(request.phrase, _MOST_CHARACTERS, "phrase")
     if not request.HasField("wake_time"):
         raise InvalidInput("wake_time is required", field="wake_time")
@@ -46,7 +49,7 @@ def claim_of(request: pb.ClaimActivationRequest) -> Claim:
         activation_id=request.activation_id,
         device_id=device,
         room=request.context.room,
-        wake_time=request.wake_time.ToNanoseconds() / 1e9,
+        wake_time=_seconds(request.wake_time),
         voice_db=_between(request.voice_level_dbfs, _QUIETEST_DB, 0.0, "voice_level_dbfs"),
         ambient_db=_between(request.ambient_level_dbfs, _QUIETEST_DB, 0.0, "ambient_level_dbfs"),
         wake_score=_between(request.wake_score, 0.0, 1.0, "wake_score"),
@@ -71,6 +74,13 @@ def response_of(verdict: Verdict) -> pb.ClaimActivationResponse:
         known = response.counterfactuals.add(policy=_NAMES[outcome.policy], winner_device_id=outcome.winner.device_id)
         set_seconds(known.waited, outcome.waited)
     return response
+
+
+def _seconds(time_: Timestamp) -> float:
+    try:
+        return time_.ToNanoseconds() / 1e9
+    except ValueError:
+        raise InvalidInput("wake_time is no time of the years 1 to 9999", field="wake_time") from None
 
 
 def _text(value: str, longest: int, field: str, *, needed: bool = False) -> None:

@@ -1,9 +1,9 @@
 """Which device answers when several hear one person; `ClaimActivation` asks it, `Converse` watches its grant.
 
-Devices of one account that heard the same wake word at the same time form a group, and exactly one of them is granted.
-The group lies in the session store and every step is a compare-and-set, so that replicas agree whichever of them a
-device has reached. Nothing is granted that was not written: while the store is away, nobody is. The winner holds its
-grant as a lease: for `LEASE_SECONDS` every repeat gets the same answer, and then the utterance is forgotten.
+Devices of one account and home that heard the same wake word at the same time form a group, and exactly one of them is
+granted. The group lies in the session store and every step is a compare-and-set, so that replicas agree whichever of
+them a device has reached. Nothing is granted that was not written: while the store is away, nobody is. The winner holds
+its grant as a lease: for `LEASE_SECONDS` every repeat gets the same answer, and then the utterance is forgotten.
 """
 
 from __future__ import annotations
@@ -19,13 +19,21 @@ from typing import Final
 
 from opentelemetry import metrics
 
-from services.arbitration.devices.groups import LEASE_SECONDS, Group, decoded, encoded, joined
+from services.arbitration.devices.groups import (
+    LEASE_SECONDS,
+    MOST_SLACK_SECONDS,
+    Group,
+    decoded,
+    encoded,
+    joined,
+)
 from services.arbitration.devices.policies import (
     REVOKE_SECONDS,
     WINDOW_SECONDS,
     Claim,
     Outcome,
     Policy,
+    name_of,
     outcomes,
 )
 from services.runtime.errors import AntiphonError, Conflict, Overloaded, Unavailable
@@ -73,13 +81,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """On whose behalf devices claim: `user` is that of the credentials."""
+    """On whose behalf devices claim, and where: `user` is that of the credentials, which several homes may share."""
 
     tenant: str
     user: str = ""
+    home: str = ""
 
     def key(self, phrase: str) -> str:
-        told = blake2b(f"{self.user}\0{phrase.casefold()}".encode(), digest_size=16)
+        told = blake2b(repr((self.user, self.home, phrase.casefold())).encode(), digest_size=16)
         return f"activation/{told.hexdigest()}"
 
 
@@ -123,7 +132,7 @@ class Claims:
 
         def join(groups: tuple[Group, ...]) -> tuple[Group, ...]:
             known[:] = [any(group.heard_by(claim) for group in groups)]
-            return joined(groups, claim, policy, window)
+            return joined(groups, claim, policy, window, self._now() - claim.arrived)
 
         groups = await self._update(account.tenant, key, join)
         group, mine = next((one, heard) for one in groups if (heard := one.heard_by(claim)))
@@ -141,7 +150,7 @@ class Claims:
         False for an activation that this device has not claimed, or whose lease is over. Raises as `claim` does.
         """
         key = account.key(phrase)
-        name = f"{device_id}\n{activation_id}"
+        name = name_of(device_id, activation_id)
         while True:
             groups = await self._read(account.tenant, key)
             group = next((one for one in groups if one.of(name)), None)
@@ -149,7 +158,7 @@ class Claims:
                 return group is not None
             if group.settled:
                 return False
-            if self._now() < group.closes:
+            if self._now() < group.due:
                 await asyncio.sleep(_LOOK_SECONDS)
             else:
                 await self._settled(account.tenant, key, group)
@@ -161,18 +170,25 @@ class Claims:
         await asyncio.gather(*self._notes, return_exceptions=True)
 
     async def _settled(self, tenant: str, key: str, group: Group) -> Group:
-        """After the window: decided by whoever is first back."""
-        # No longer than a window: this replica's clock may be behind that of the one that opened the group.
-        await asyncio.sleep(min(max(0.0, group.closes - self._now()), max(self._window, REVOKE_SECONDS)))
+        """After the window, and after what was on its way when it closed: decided by whoever is first back."""
+        clock = asyncio.get_running_loop().time
+        # This replica's clock may be behind that of the one that opened the group.
+        latest = clock() + max(self._window, REVOKE_SECONDS) + MOST_SLACK_SECONDS
+        name = group.group_id
+        while not group.settled:
+            await asyncio.sleep(max(0.0, min(group.due - self._now(), latest - clock())))
 
-        def decide(groups: tuple[Group, ...]) -> tuple[Group, ...]:
-            return tuple(one.decided() if one.group_id == group.group_id else one for one in groups)
+            def decide(groups: tuple[Group, ...]) -> tuple[Group, ...]:
+                now, over = self._now(), clock() >= latest
+                return tuple(
+                    one.decided() if one.group_id == name and (over or one.due <= now) else one for one in groups
+                )
 
-        groups = await self._update(tenant, key, decide)
-        settled = next((one for one in groups if one.group_id == group.group_id), None)
-        if settled is None:  # the store has lost it: who else was granted is not known
-            raise _away()
-        return settled
+            found = [one for one in await self._update(tenant, key, decide) if one.group_id == name]
+            if not found:  # the store has lost it: who else was granted is not known
+                raise _away()
+            group = found[0]
+        return group
 
     async def _update(
         self, tenant: str, key: str, change: Callable[[tuple[Group, ...]], tuple[Group, ...]]

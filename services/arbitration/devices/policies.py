@@ -62,12 +62,17 @@ class Claim:
     @property
     def name(self) -> str:
         """Tells it from every other: devices choose the names of their activations, and two may choose the same."""
-        return f"{self.device_id}\n{self.activation_id}"
+        return name_of(self.device_id, self.activation_id)
 
     @property
     def score(self) -> float:
         """How well it hears, in dB: voice over ambience, so that a sensitive microphone gains nothing."""
         return (self.voice_db - self.ambient_db) + _SURE_DB * self.wake_score
+
+
+def name_of(device_id: str, activation_id: str) -> str:
+    """One name for both, that no other two have."""
+    return f"{len(device_id)}:{device_id}:{activation_id}"
 
 
 @dataclass(frozen=True, slots=True)

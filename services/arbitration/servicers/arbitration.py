@@ -53,9 +53,10 @@ class ArbitrationServicer:
     async def ClaimActivation(  # noqa: N802 - named by the contract
         self, request: arbitration_pb2.ClaimActivationRequest, call: Call
     ) -> arbitration_pb2.ClaimActivationResponse:
-        """Grants exactly one of the devices that heard the same wake word. A store that is away grants none."""
-        account = Account(call.principal.tenant, call.principal.user)
-        return response_of(await self._claims.claim(account, request.phrase, claim_of(request), policy_of(request)))
+        """Grants exactly one of a home's devices that heard the same wake word. A store that is away grants none."""
+        claim = claim_of(request)
+        account = Account(call.principal.tenant, call.principal.user, request.context.home)
+        return response_of(await self._claims.claim(account, request.phrase, claim, policy_of(request)))
 
     async def Rank(  # noqa: N802 - named by the contract
         self, request: arbitration_pb2.RankRequest, call: Call

@@ -32,7 +32,7 @@ from services.arbitration.servicers.streaming import Grant, Stream
 from services.runtime.audio import AudioFormat, Encoding
 from services.runtime.calls import Call
 from services.runtime.errors import FailedPrecondition, InvalidInput
-from services.runtime.language import canonical
+from services.runtime.language import best_supported, canonical
 
 MAX_CHUNK = 15 * 1024
 MAX_TEXT = 4000
@@ -104,10 +104,9 @@ class AssistantServicer:
             assert refused is not None
             refused.field = "config.language_codes"
             raise refused
-        registry = self._door.registry
-        skills = registry.enabled(call.principal.tenant, config.context.user_id)
-        ids = [skill.manifest.id for skill in skills]
-        return next((one for one in served if any(registry.speaks(name, one).served for name in ids)), served[0])
+        skills = self._door.registry.enabled(call.principal.tenant, config.context.user_id)
+        spoken = {tag for skill in skills for tag in skill.manifest.locales}
+        return next((one for one in served if best_supported((one,), spoken)), served[0])
 
     def _messages(self, config: assistant_pb2.ConverseConfig, opening: Opening) -> Messages:
         limits = self._door.limits

@@ -64,13 +64,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class Timed:
-    """Times of the stage in ms, over gRPC."""
+    """Times of the stage in ms, over gRPC.
+
+    `timer_p99` is what a bare timer of the budget took meanwhile in the same event loop: how late this machine was.
+    """
 
     hanging: float
     turns: int
     p50: float
     p99: float
     missing: float
+    timer_p99: float
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,13 @@ async def timed(lists: Sequence[Asked], hanging: float) -> Timed:
         _register(lists, registry, itertools.cycle(servers.addresses))
         stage = Fulfilments(servers.skills, registry, Circuits())
         took: list[float] = []
+        timers: list[float] = []
         missing: list[bool] = []
+
+        async def wait() -> None:
+            began = time.perf_counter()
+            await asyncio.sleep(BUDGETS[Stage.FULFILMENT].seconds)
+            timers.append((time.perf_counter() - began) * 1000)
 
         async def ask(number: int, asked: Asked) -> None:
             context = TurnContext("session", f"turn{number}", Profile("acme", "en"), now=time.time())
@@ -127,9 +137,10 @@ async def timed(lists: Sequence[Asked], hanging: float) -> Timed:
         await ask(-1, lists[0])  # connections are made before
         took.clear()
         for pair in range(0, len(lists), 2):
-            await asyncio.gather(*(ask(pair + at, one) for at, one in enumerate(lists[pair : pair + 2])))
+            await asyncio.gather(wait(), *(ask(pair + at, one) for at, one in enumerate(lists[pair : pair + 2])))
     p50, p99 = np.percentile(took, (50, 99))
-    return Timed(hanging, len(took), float(p50), float(p99), float(np.mean(missing)))
+    late = float(np.percentile(timers, 99))
+    return Timed(hanging, len(took), float(p50), float(p99), float(np.mean(missing)), late)
 
 
 def _register(lists: Sequence[Asked], registry: SkillRegistry, addresses: itertools.cycle[str]) -> None:
@@ -182,7 +193,8 @@ def main(arguments: list[str]) -> None:
     for one in times:
         print(
             f"{one.hanging:4.0%} hang: stage p50 {one.p50:5.1f} ms, p99 {one.p99:5.1f} ms over {one.turns} turns, "
-            f"{one.missing:.1%} of the answers missing; at most {limit:.0f} ms: {_verdict(one.p99 <= limit)}"
+            f"{one.missing:.1%} of the answers missing; at most {limit:.0f} ms: {_verdict(one.p99 <= limit)} "
+            f"(a bare timer of the budget: p99 {one.timer_p99:.1f} ms)"
         )
     for name, loss in losses.items():
         points = (loss.without - loss.hanging) * 100

@@ -39,12 +39,19 @@ Answers = Callable[[skill_pb2.CanFulfillRequest, int], tuple[Fulfilment, float |
 
 @dataclass
 class AnsweringServicer(skill_pb2_grpc.SkillServiceServicer):
-    """One server. `asked` counts questions, `cancelled` those that were given up, `executed` orders by their key."""
+    """One server.
+
+    Attributes:
+        asked: number of questions; `cancelled` of those that were given up.
+        peers: connections that questions came by, as "ipv4:address:port", one for each question.
+        executed: orders by their key.
+    """
 
     answers: Answers
     number: int
     asked: int = 0
     cancelled: int = 0
+    peers: list[str] = field(default_factory=list)
     executed: Counter[str] = field(default_factory=Counter)
 
     async def GetManifest(self, request: skill_pb2.GetManifestRequest, context: Any) -> skill_pb2.GetManifestResponse:
@@ -52,6 +59,7 @@ class AnsweringServicer(skill_pb2_grpc.SkillServiceServicer):
 
     async def CanFulfill(self, request: skill_pb2.CanFulfillRequest, context: Any) -> skill_pb2.CanFulfillResponse:
         self.asked += 1
+        self.peers.append(context.peer())
         answer, seconds = self.answers(request, self.number)
         try:
             await (asyncio.Event().wait() if seconds is None else asyncio.sleep(seconds))

@@ -162,6 +162,10 @@ class TestTraffic:
         assert (await failure(traffic.SetWeights(traffic_pb2.SetWeightsRequest(split=stale)))).code == (
             grpc.StatusCode.ABORTED
         )
+        for nonsense in ("x", "²", "9" * 5_000):
+            stale.etag = nonsense
+            refused = await failure(traffic.SetWeights(traffic_pb2.SetWeightsRequest(split=stale)))
+            assert refused.code == grpc.StatusCode.INVALID_ARGUMENT, nonsense
         split.arms[0].pool = "elsewhere"
         refused = await failure(traffic.SetWeights(traffic_pb2.SetWeightsRequest(split=split)))
         assert (refused.code, refused.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "POOL_NOT_RUNNING")

@@ -62,6 +62,7 @@ _NOTES = (
     "Divergence is the share of a skill's sentences that models of others claim which were not trained with them.",
     "AddLocale makes a locale of a bilingual lexicon and the phrases of the skills there are; its mode is ZERO_SHOT.",
     "Examples of a request are retrieved by a model's embedding; their mode is IN_CONTEXT.",
+    "There is one model of each lineage, of the class INTERACTIVE; latency_class may ask for no other.",
     "Yes and no are told by rule, the other dialogue acts follow from the intent.",
 )
 _STORE_LIMITS = StoreLimits(max_value_bytes=MAX_BYTES + 65_536)
@@ -168,6 +169,7 @@ def _model(info: EngineInfo) -> capability_pb2.ModelInfo:
         mode=provenance_pb2.MODEL_MODE_ZERO_SHOT if info.untrained else provenance_pb2.MODEL_MODE_FINETUNED,
         latency_class=provenance_pb2.LATENCY_CLASS_INTERACTIVE,
         description=info.description,
+        lineage=info.lineage,
         size_bytes=info.size_bytes,
         scores=[
             capability_pb2.ModelScore(locale=locale, metric=metric, value=value, dataset=dataset)

@@ -56,6 +56,7 @@ def trained_provenance(
         locale=info.serves(language) or language,
         mode=provenance_pb2.ModelMode.Value(f"MODEL_MODE_{(mode or info.mode(language)).value}"),
         latency_class=provenance_pb2.LATENCY_CLASS_INTERACTIVE,
+        lineage=info.lineage,
     )
 
 

@@ -57,6 +57,8 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 9000  # dates are reckoned from here; the calend
 _MOST_WARNINGS = 100
 _MOST_OWN_ENTRIES = 5_000  # indexing them takes a quarter of a second
 
+_CLASSES = (provenance_pb2.LATENCY_CLASS_UNSPECIFIED, provenance_pb2.LATENCY_CLASS_INTERACTIVE)
+
 
 class LanguageUnderstandingServicer:
     """One per replica.
@@ -244,7 +246,7 @@ def _options(given: pb.UnderstandingOptions, infos: Sequence[EngineInfo], thresh
 
     Raises:
         InvalidInput: `EXAMPLES_MISSING`.
-        FailedPrecondition: `MODEL_MISSING`.
+        FailedPrecondition: `MODE_NOT_SERVED`, `LATENCY_CLASS_NOT_SERVED`, `MODEL_MISSING`.
     """
     modes = _modes(given.modes)
     if given.modes and not modes:
@@ -254,6 +256,12 @@ def _options(given: pb.UnderstandingOptions, infos: Sequence[EngineInfo], thresh
     if modes == {Mode.IN_CONTEXT} and not given.examples:
         raise InvalidInput(
             "A request to be read by examples alone brings some.", reason="EXAMPLES_MISSING", field="options.examples"
+        )
+    if given.latency_class not in _CLASSES:
+        raise FailedPrecondition(
+            "There is one model of each lineage, of the class INTERACTIVE.",
+            reason="LATENCY_CLASS_NOT_SERVED",
+            field="options.latency_class",
         )
     names = {name for info in infos for name in (info.model, info.model.partition("@")[0])} | {PHRASES}
     if given.model and given.model not in names:

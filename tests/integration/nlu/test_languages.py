@@ -151,12 +151,22 @@ async def test_examples_are_gone_by_and_called_what_they_are(platform: Stub) -> 
         ),
         ({"modes": ["MODEL_MODE_IN_CONTEXT"]}, "EXAMPLES_MISSING"),
         ({"modes": [99]}, "MODE_NOT_SERVED"),
+        ({"latency_class": "LATENCY_CLASS_BEST"}, "LATENCY_CLASS_NOT_SERVED"),
+        ({"latency_class": 99}, "LATENCY_CLASS_NOT_SERVED"),
     ],
 )
 async def test_bad_examples_have_a_clear_status(platform: Stub, options: dict[str, Any], why: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await platform.Interpret(asked("hi", "en", **options))
     assert reason(caught.value) == why
+
+
+async def test_a_distilled_model_tells_what_it_was_made_of(platform: Stub) -> None:
+    answer = await platform.Interpret(asked("set an alarm", "en", latency_class="LATENCY_CLASS_INTERACTIVE"))
+    (model,) = (one for one in answer.models if one.model.startswith("antiphon/intents-en@"))
+    assert model.lineage[0] == model.model.replace("intents-en@", "intents-en-teacher@")
+    assert len(model.lineage) == 2
+    assert model.latency_class == provenance_pb2.LATENCY_CLASS_INTERACTIVE
 
 
 async def test_a_locale_is_added_while_others_are_served(platform: Stub) -> None:

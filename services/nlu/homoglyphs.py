@@ -25,7 +25,7 @@ def of_one_script(word: str) -> str:
         return word
     if foreign <= _TO_LATIN.keys():
         return "".join(_TO_LATIN.get(sign, sign) for sign in word)
-    if latin <= _TO_CYRILLIC.keys():
+    if latin <= _TO_CYRILLIC.keys() and min(foreign) >= "\u0400":
         return "".join(_TO_CYRILLIC.get(sign, sign) for sign in word)
     return word
 

@@ -49,12 +49,14 @@ def read(path: Path) -> Scorecard:
         if raw["version"] != VERSION:
             raise _invalid(path, f"version {str(raw['version'])[:20]}, not {VERSION}")
         locales = {str(locale): _read(one) for locale, one in sorted(raw["locales"].items())}
+        if not locales:
+            raise _invalid(path, "it holds no locale, so it would accept whatever comes")
         return Scorecard(str(raw["model"]), str(raw["digest"]), str(raw["taxonomy"]), locales)
     except OSError as error:
         raise _invalid(path, error.strerror or "it cannot be read") from error
     except AntiphonError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _invalid(path, "it is no scorecard that this command wrote") from error
 
 
@@ -104,9 +106,11 @@ def _read(raw: Mapping[str, Any]) -> LocaleScore:
 
 
 def _outcome(intent: int, exact: int, hits: int, guessed: int, wanted: int) -> Outcome:
-    if not 0 <= hits <= min(guessed, wanted) or max(guessed, wanted) > 10_000:
+    if not all(type(count) is int for count in (intent, exact, hits, guessed, wanted)):
+        raise TypeError("counts are whole numbers")
+    if not 0 <= hits <= min(guessed, wanted) or max(guessed, wanted) > 10_000 or not {intent, exact} <= {0, 1}:
         raise ValueError("counts that cannot be")
-    return Outcome(bool(intent), bool(exact), int(hits), int(guessed), int(wanted))
+    return Outcome(bool(intent), bool(exact), hits, guessed, wanted)
 
 
 def _invalid(path: Path, what: str) -> InvalidInput:

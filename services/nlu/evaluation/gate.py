@@ -58,7 +58,7 @@ def regressions(old: Scorecard, new: Scorecard, tolerance: float) -> list[Findin
         if after is None:
             found.append(Finding(locale, f"{locale}: was measured in the baseline, and now was not", refuses=True))
             continue
-        if before.digest != after.digest:
+        if before.digest != after.digest or len(before.outcomes) != len(after.outcomes):
             raise _differs(f"{locale} was measured on other sentences")
         judged = (_judged(locale, metric, tolerance, comparisons) for metric in _metrics(before, after))
         found += [finding for finding in judged if finding is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,8 +95,13 @@ async def test_a_card_comes_back_from_its_file(tmp_path: Path) -> None:
         '"unknown":{},"digest":"","outcomes":[[1,1,2,1,1]]}}}',
         '{"version":1,"model":"","digest":"","taxonomy":"","locales":{"en":{"ece":0,"refused":0,"p50_ms":0,"p95_ms":0,'
         '"unknown":{},"digest":"","outcomes":[]}}}',
+        '{"version":1,"model":"","digest":"","taxonomy":"","locales":{}}',
+        '{"version":1,"model":"","digest":"","taxonomy":"","locales":{"en":{"ece":0,"refused":0,"p50_ms":0,"p95_ms":0,'
+        '"unknown":{"a":Infinity},"digest":"","outcomes":[[1,1,1,1,1]]}}}',
+        '{"version":1,"model":"","digest":"","taxonomy":"","locales":{"en":{"ece":0,"refused":0,"p50_ms":0,"p95_ms":0,'
+        '"unknown":{},"digest":"","outcomes":[["right",1,0.5,0.9,0.9]]}}}',
     ],
-    ids=range(7),
+    ids=range(10),
 )
 def test_a_file_that_is_no_card_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "card.json"
@@ -103,6 +109,13 @@ def test_a_file_that_is_no_card_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         cards.read(path)
     assert (caught.value.reason, str(path) in caught.value.message) == ("SCORECARD_INVALID", True)
+
+
+def test_a_card_that_lost_sentences_is_not_compared() -> None:
+    held = locale(850)
+    with pytest.raises(InvalidInput) as caught:
+        regressions(card({"en": held}), card({"en": replace(held, outcomes=held.outcomes[:1])}), 0.0)
+    assert caught.value.reason == "BASELINE_DIFFERS"
 
 
 def test_the_same_model_is_not_refused() -> None:

@@ -64,6 +64,7 @@ def test_folding_keeps_lengths_and_leaves_one_script_alone() -> None:
     for word in ("аlarm", "тайм", "αβγ", "alarm", "москвa", "straße"):
         assert len(of_one_script(word)) == len(word)
     assert of_one_script("жarm") == "жarm"  # neither script can spell it
+    assert of_one_script("kΩ") == "kΩ"  # Greek does not become Cyrillic
 
 
 def test_spans_are_those_of_the_text_that_is_returned() -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from dateparser.data.languages_info import language_order
 
 from services.nlu.text import MAX_TOKENS, normalise, tokenise
 from services.nlu.understanding import Situation, Value
@@ -141,3 +142,11 @@ def test_hostile_texts_cost_little(language: str) -> None:
                 assert 0 <= one.start < one.end <= min(len(tokens), MAX_TOKENS)
                 assert one.values
         assert time.process_time() - began < 0.3, name
+
+
+def test_every_language_that_is_known_can_be_asked() -> None:
+    """Some lack parts of what others tell, such as Tagalog its "today"."""
+    for language in language_order:
+        if "-" not in language:
+            assert Words.of(language) is not None
+    assert best("tl", "INTEGER", "alas 7") == ("7", 7)

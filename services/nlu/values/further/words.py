@@ -114,7 +114,7 @@ def _words(language: str) -> Words | None:
         half_to=own.half_to,
         numbers=Table(_numbers(own)),
         days=Table([*_told(own.days, _day), *(pair for one in data for pair in _relative(one))]),
-        now=Table((phrase, True) for one in data for phrase in one["relative-type"].get("0 second ago", ())),
+        now=Table((phrase, True) for one in data for phrase in one.get("relative-type", {}).get("0 second ago", ())),
         weekdays=Table([*_told(own.weekdays, int), *_named(data, names, _WEEKDAYS, get_day_names, 0)]),
         months=Table(_named(data, names, _MONTHS, get_month_names, 1)),
         units=Table([*_told(own.units, int), *_units(data, names)]),
@@ -153,7 +153,7 @@ def _numbers(own: Vocabulary) -> Iterator[tuple[str, Decimal]]:
 
 def _relative(data: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, str]]]:
     """dateparser's "in 1 day" and "1 day ago"."""
-    for distance, phrases in data["relative-type"].items():
+    for distance, phrases in data.get("relative-type", {}).items():
         for days in range(4):
             if distance in (f"in {days} day", f"{days} day ago"):
                 yield from ((phrase, (days if distance.startswith("in") else -days, "")) for phrase in phrases)

@@ -74,7 +74,8 @@ class GrpcDetection:
     async def _read(self) -> None:
         try:
             async for response in read(self._call):
-                if response.WhichOneof("event") == "directed_speech":
-                    self._score = response.directed_speech.score
+                score = response.directed_speech.score
+                if response.WhichOneof("event") == "directed_speech" and 0.0 <= score <= 1.0:
+                    self._score = score
         except AntiphonError:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -16,7 +17,7 @@ from services.arbitration.contexts import TurnContext
 from services.arbitration.hypotheses import DIALOGUE_SKILL, Alternative, Understanding
 from services.arbitration.registry_of_skills import SkillRegistry
 from services.arbitration.routing.shadowing import Compared, ShadowArm
-from services.runtime.errors import AntiphonError, FailedPrecondition
+from services.runtime.errors import AntiphonError, DeadlineExceeded, FailedPrecondition
 
 _SOCIAL = (
     answer_pb2.DIALOGUE_ACT_TYPE_GREET,
@@ -77,6 +78,10 @@ class GrpcUnderstanding:
             response = await once_more(lambda: self._ask(target, request, context))
         except AntiphonError as error:
             trip.failed(error)
+            raise
+        except asyncio.CancelledError:
+            if not speculative:  # it was not waited for any longer; what is read ahead is dropped all the time
+                trip.failed(DeadlineExceeded("no reading in time"))
             raise
         latency = trip.age
         trip.done(latency)

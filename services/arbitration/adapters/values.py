@@ -82,13 +82,18 @@ def from_interpretation(message: understanding_pb2.Interpretation) -> Interpreta
     """A reading of the words."""
     return Interpretation(
         intent=message.intent,
-        confidence=message.intent_confidence or message.score,
+        confidence=probability(message.intent_confidence or message.score),
         slots=tuple(_from_slot(slot) for slot in message.slots),
         alternative=message.hypothesis_index,
         skill_id=message.skill_id,
         text=message.text,
         wire=message.SerializeToString(),
     )
+
+
+def probability(value: float) -> float:
+    """The nearest number in [0, 1]; 0 for what is none, so that a broken model's reading never comes first."""
+    return min(1.0, max(0.0, value))  # max(0.0, NaN) is 0.0
 
 
 def to_interpretation(value: Interpretation) -> understanding_pb2.Interpretation:
@@ -121,7 +126,7 @@ def _from_slot(message: understanding_pb2.Slot) -> Slot:
         name=message.name,
         text=message.text,
         typed=message.value.SerializeToString(deterministic=True),
-        confidence=message.confidence,
+        confidence=probability(message.confidence),
         catalogue_hit=message.catalogue_hit,
         carried=message.origin == understanding_pb2.SLOT_ORIGIN_CARRIED_OVER,
         source_turn=message.source_turn_id,

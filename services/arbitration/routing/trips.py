@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from services.arbitration.routing.shared import observed
@@ -22,26 +22,46 @@ MAX_REMEMBERED: Final = 20_000
 
 
 @dataclass
+class Counted:
+    """Sessions and turns that were counted, by arm."""
+
+    _known: OrderedDict[tuple[str, str, str], None] = field(default_factory=OrderedDict)
+
+    def first(self, capability: str, arm: str, name: str) -> bool:
+        """Whether it is counted for the first time."""
+        key = (capability, arm, name)
+        known = key in self._known
+        self._known[key] = None
+        self._known.move_to_end(key)
+        if len(self._known) > MAX_REMEMBERED:
+            self._known.popitem(last=False)
+        return not known
+
+
+@dataclass
 class Trip:
-    """One call to an arm, or to no arm (`arm` is empty). End it once, by `done` or `failed`; later calls do nothing."""
+    """One call to an arm, or to no arm (`arm` is empty). End it once, by `done` or `failed`; later calls do nothing.
+
+    One that is dropped without an end, as work done ahead is, counts for nothing.
+    """
 
     traffic: Traffic
+    counted: Counted
     capability: str
     locale: str
     arm: str = ""
-    session: bool = False
-    turn: bool = False
+    session_id: str = ""
+    turn_id: str = ""
     began: float = field(default_factory=time.monotonic)
 
     def done(self, latency: float | None = None) -> None:
         """It was served; `latency` in seconds, None where there was nothing to measure."""
-        self._end("OK", Observation(time.time(), self.session, self.turn, latency=latency))
+        self._end("OK", Observation(time.time(), latency=latency))
 
     def failed(self, error: AntiphonError) -> None:
         """It was refused or failed."""
         refused = error.code is Code.RESOURCE_EXHAUSTED
-        seen = Observation(time.time(), self.session, self.turn, error=not refused, refused=refused)
-        self._end(error.code.name, seen)
+        self._end(error.code.name, Observation(time.time(), error=not refused, refused=refused))
 
     @property
     def age(self) -> float:
@@ -52,7 +72,9 @@ class Trip:
         arm, self.arm = self.arm, ""
         if not arm:
             return
-        observed(self.traffic, self.capability, self.locale, arm, seen)
+        session = self.counted.first(self.capability, arm, self.session_id)
+        turn = self.counted.first(self.capability, arm, self.turn_id)
+        observed(self.traffic, self.capability, self.locale, arm, replace(seen, session=session, turn=turn))
         labels = {"capability": self.capability, "arm": arm}
         telemetry.ARM_CALLS.add(1, {**labels, "status": status})
         if seen.latency is not None:
@@ -64,21 +86,10 @@ class Trips:
     """Begins trips, and knows which sessions and turns were counted."""
 
     traffic: Traffic
-    _counted: OrderedDict[tuple[str, str, str], None] = field(default_factory=OrderedDict)
+    _counted: Counted = field(default_factory=Counted)
 
     def begin(self, capability: str, locale: str, arm: Arm | None, session_id: str, turn_id: str) -> Trip:
         """A call on behalf of a turn."""
         if arm is None:
-            return Trip(self.traffic, capability, locale)
-        session = self._first(capability, arm.name, session_id)
-        turn = self._first(capability, arm.name, turn_id)
-        return Trip(self.traffic, capability, locale, arm.name, session, turn)
-
-    def _first(self, capability: str, arm: str, name: str) -> bool:
-        key = (capability, arm, name)
-        known = key in self._counted
-        self._counted[key] = None
-        self._counted.move_to_end(key)
-        if len(self._counted) > MAX_REMEMBERED:
-            self._counted.popitem(last=False)
-        return not known
+            return Trip(self.traffic, self._counted, capability, locale)
+        return Trip(self.traffic, self._counted, capability, locale, arm.name, session_id, turn_id)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import time
 from dataclasses import replace
 
 import pytest
 
+from antiphon.types.v1 import understanding_pb2
+from services.arbitration.adapters.values import from_interpretation
 from services.arbitration.budgets import BUDGETS, Budgets, Stage, Stopwatch
 from services.arbitration.circuits import CircuitPolicy, Circuits, Duty
 from services.arbitration.contexts import ConversationState, PastTurn, PendingPrompt, Profile, PromptKind, TurnContext
@@ -209,6 +212,14 @@ def test_a_skill_that_does_not_want_to_be_asked_is_not() -> None:
     (candidate,) = run(Fulfilments(skills, quiet, Circuits()).ask(listed(TIME, skills=quiet), CONTEXT))
     assert candidate.fulfilment is Fulfilment.NOT_ASKED
     assert skills.asked == []
+
+
+@pytest.mark.parametrize("confidence", [math.nan, math.inf, -math.inf, -1.0, 7.0])
+def test_a_broken_models_confidence_is_a_probability_all_the_same(confidence: float) -> None:
+    message = understanding_pb2.Interpretation(intent="clock.time", intent_confidence=confidence)
+    message.slots.add(name="place", confidence=confidence)
+    reading = from_interpretation(message)
+    assert reading.confidence == reading.slots[0].confidence == (1.0 if confidence > 0 else 0.0)
 
 
 def test_calls_that_fail_together_open_a_circuit_for_one_rest() -> None:

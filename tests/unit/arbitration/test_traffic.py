@@ -243,6 +243,17 @@ def test_sessions_and_turns_count_once() -> None:
     assert tally.bins.total() == 4
 
 
+def test_what_is_dropped_counts_for_nothing_and_takes_nothing_from_what_follows() -> None:
+    """Work done ahead is dropped when the words change; the turn is counted by the call that serves it."""
+    traffic = Traffic()
+    traffic.set(split(STABLE))
+    trips = Trips(traffic)
+    trips.begin("asr", "en", STABLE, "s1", "t1")
+    trips.begin("asr", "en", STABLE, "s1", "t1").done(0.1)
+    (tally,) = traffic.taken().values()
+    assert (tally.sessions, tally.turns, tally.bins.total()) == (1, 1, 1)
+
+
 # --- shadows -------------------------------------------------------------------------------------------------------
 SHADOW = ShadowArm("asr", "en", "shadow", "nowhere")
 

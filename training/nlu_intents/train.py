@@ -187,15 +187,7 @@ def vocabulary(path: Path, corpus: Corpus, further: Sequence[Sentence], *, new: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", choices=("teacher", "student"))
-    parser.add_argument("--layers", default="0,1,2,3", help="of the teacher, that the student begins with")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--again", action="store_true", help="the student goes on from where it stood, more slowly")
-    parser.add_argument(
-        "--phrases", action="store_true", help="with the phrases of the built-in skills, and what is outside"
-    )
-    options = parser.parse_args()
+    options = _options()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -206,29 +198,43 @@ def main() -> None:
     pieces = vocabulary(BUILD / "pieces.txt", corpus, further, new=choosing)
     labels = corpus.clinc_labels
     shown = PieceData([*corpus.slurp, *corpus.clinc] if choosing else corpus.calibration, labels, Vocabulary(pieces))
-    filling = (piece for piece in pieces if piece.isalpha() and len(piece) > 2)
-    own = phrases.load(random.Random(options.seed), filling, held) if options.phrases else []
-    own += outside.load(root(), random.Random(options.seed), 2000, held) if options.phrases else []
+    own = _own(options.seed, pieces, held) if options.phrases else []
     data = shown.of(corpus.train if choosing else [*corpus.train, *further, *own])
     print(f"{len(corpus.train)} labelled sentences, {len(further)} without labels, {len(pieces)} pieces", flush=True)
     made = pretrained_encoder(pieces, len(labels))
-    pace, loss = TEACHER, by_labels
+    pace = TEACHER if choosing else AGAIN if options.again else STUDENT
+    loss: Loss = by_labels
     if not choosing:
         made.load_state_dict(torch.load(BUILD / "teacher.pt"))
-        pace, loss = (
-            STUDENT,
-            Taught(made, data, BUILD / "taught.pt", {one.key for one in own}),
-        )
+        loss = Taught(made, data, BUILD / "taught.pt", {one.key for one in own})
         print("teacher", json.dumps(measure(made, shown)), flush=True)
         made = cut_down(made, [int(one) for one in options.layers.split(",")])
         if options.again:
             made.load_state_dict(torch.load(BUILD / "student.pt"))
-            pace = AGAIN
     order = [options.seed, pace.steps, int(pace.rate * 1e6)] if options.again else [options.seed]
     train(made, data, loss, pace, order, lambda: json.dumps(measure(made, shown)))
     torch.save(made.state_dict(), BUILD / f"{options.network}.pt")
     if not choosing:
         (BUILD / "student-temperatures.json").write_text(json.dumps(fitted(made, shown)), encoding="utf-8")
+
+
+def _own(seed: int, pieces: Sequence[str], held: Set[str]) -> list[Sentence]:
+    """The phrases of the built-in skills, and what is outside all of them."""
+    filling = (piece for piece in pieces if piece.isalpha() and len(piece) > 2)
+    own = phrases.load(random.Random(seed), filling, held)
+    return [*own, *outside.load(root(), random.Random(seed), 2000, held)]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", choices=("teacher", "student"))
+    parser.add_argument("--layers", default="0,1,2,3", help="of the teacher, that the student begins with")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--again", action="store_true", help="the student goes on from where it stood, more slowly")
+    parser.add_argument(
+        "--phrases", action="store_true", help="with the phrases of the built-in skills, and what is outside"
+    )
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def test_slurp_test_is_read_as_the_card_says(data: Path, tmp_path: Path) -> None
     card = tmp_path / "card.json"
     assert evaluate(["nlu", "--data", str(data / "text/slurp"), "--format", "slurp", "--json", str(card)]) == 0
     held = json.loads(card.read_text())["locales"]["en"]
-    assert held["n"] == 1_486  # the card leaves twelve out that its training made again
+    assert held["n"] == 1_486
     assert held["intent_accuracy"] == pytest.approx(told["accuracy"], abs=0.002)
     assert held["slot_f1"] == pytest.approx(told["slot_f1"], abs=0.015)
 

@@ -8,6 +8,7 @@ candidate is not certain to be right merely by being alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -98,6 +99,8 @@ class LinearRanker:
     def __post_init__(self) -> None:
         if unknown := set(self.weights) ^ set(FEATURES):
             raise ValueError(f"weights and features differ: {', '.join(sorted(unknown))}")
+        if not all(map(math.isfinite, (*self.weights.values(), self.none, self.none_per_out_of_scope))):
+            raise ValueError("weights are finite numbers")
 
     async def rank(self, candidates: Sequence[Candidate], out_of_scope: float) -> tuple[Candidate, ...]:
         """See `Ranker.rank`."""

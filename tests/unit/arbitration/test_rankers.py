@@ -287,6 +287,14 @@ def test_weights_that_are_none_are_refused(loop: asyncio.Runner, tmp_path: Path,
     assert refused.value.reason == "MODEL_DEFINITION_INVALID"
 
 
+@pytest.mark.parametrize("points", [math.nan, math.inf])
+def test_weights_are_finite(points: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        LinearRanker({**WEIGHTS, "same_skill": points})
+    with pytest.raises(ValueError, match="finite"):
+        LinearRanker(none=points)
+
+
 def test_a_setting_names_a_ranker_there_is() -> None:
     assert ArbitrationSettings(ranker="bi_lstm").ranker == "bi_lstm"
     with pytest.raises(ValueError, match="lambda_mart"):

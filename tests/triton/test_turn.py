@@ -27,6 +27,7 @@ pytestmark = pytest.mark.triton
 
 NEEDED = ("arbitration", "nlu", "dialogue", "skills")
 RECOVERS_WITHIN_S = 5.0
+ONE_VS_ALL = "antiphon/one-vs-all."
 _numbers = count(2)
 
 
@@ -58,7 +59,10 @@ async def assistant(
 
 
 async def asked(client: Assistant) -> tuple[assistant_pb2.TurnCompleted, set[str]]:
-    """A question that was never asked before, so that nothing remembers its reading; and where it was understood."""
+    """A question that was never asked before, so that nothing remembers its reading; and where it was understood.
+
+    Models of single skills are left out: a replica makes them for itself, so no server ever has them.
+    """
     question = f"what is {next(_numbers)} plus {next(_numbers)}"
     completed, homes = assistant_pb2.TurnCompleted(), set[str]()
     async for event in client.converse(question, language_codes=["en"]):
@@ -66,7 +70,8 @@ async def asked(client: Assistant) -> tuple[assistant_pb2.TurnCompleted, set[str
             completed = event.turn_completed
         elif event.HasField("latency"):
             steps = [step for step in event.latency.entries if step.stage == latency_pb2.STAGE_UNDERSTANDING]
-            homes |= {model.backend for step in steps for model in step.models} - {"rules"}
+            bundles = [model for step in steps for model in step.models if not model.model.startswith(ONE_VS_ALL)]
+            homes |= {model.backend for model in bundles} - {"rules"}
     return completed, homes
 
 

@@ -156,20 +156,25 @@ class SkillsClient(CapabilityClient):
         answer: registry_pb2.RegisterResponse = await self.call(stub.Register, request, UNARY_TIMEOUT_S)
         return answer
 
-    async def enable(self, skill_id: str, *, enabled: bool = True, user: str = "") -> registry_pb2.RegisteredSkill:
+    async def enable(
+        self, skill_id: str, *, enabled: bool = True, user: str = "", version: str = ""
+    ) -> registry_pb2.RegisteredSkill:
         """Lets a skill take part for the caller's account, or for one user of it, or no longer.
+
+        Args:
+            version: pins this one; empty lets go of what was pinned.
 
         Raises AntiphonApiError (NOT_FOUND).
         """
         stub = registry_pb2_grpc.SkillRegistryServiceStub(self.channel)
-        request = registry_pb2.EnableRequest(skill_id=skill_id, enabled=enabled, user_id=user)
+        request = registry_pb2.EnableRequest(skill_id=skill_id, enabled=enabled, user_id=user, version=version)
         answer: registry_pb2.EnableResponse = await self.call(stub.Enable, request, UNARY_TIMEOUT_S)
         return answer.skill
 
-    async def remove(self, skill_id: str) -> bool:
-        """Forgets a skill; False if there was none. Raises AntiphonApiError."""
+    async def remove(self, skill_id: str, version: str = "") -> bool:
+        """Forgets a skill, or one version of it; False if there was none. Raises AntiphonApiError."""
         stub = registry_pb2_grpc.SkillRegistryServiceStub(self.channel)
-        request = registry_pb2.RemoveRequest(skill_id=skill_id)
+        request = registry_pb2.RemoveRequest(skill_id=skill_id, version=version)
         answer: registry_pb2.RemoveResponse = await self.call(stub.Remove, request, UNARY_TIMEOUT_S)
         return answer.removed
 

@@ -52,7 +52,8 @@ class PendingPrompt:
 class PastTurn:
     """A turn that is over: what was said, what was answered and by whom. `ended_at` in seconds since 1970.
 
-    `focus` are slots that the skill wants referred to, as the contract serialises them.
+    `focus` are slots that the skill wants referred to, as the contract serialises them; `goes_on` says that the skill
+    expects more, or has left something to go on from.
     """
 
     turn_id: str
@@ -61,6 +62,7 @@ class PastTurn:
     served: Hypothesis | None
     ended_at: float
     focus: tuple[bytes, ...] = ()
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +150,11 @@ class TurnContext:
         """Skill that answered the turn before this one; empty when none did."""
         newest = self.state.past[0].served if self.state.past else None
         return newest.skill_id if newest else ""
+
+    def version_in_dialogue(self, skill_id: str) -> str:
+        """The version of the skill that the user is in a dialogue with; empty when they are in none with it."""
+        about = self.state.pending.about if self.state.pending else ()
+        newest = self.state.past[0] if self.state.past else None
+        if newest is not None and newest.served is not None and newest.goes_on:
+            about = (*about, newest.served)
+        return next((hypothesis.version for hypothesis in about if hypothesis.skill_id == skill_id), "")

@@ -44,12 +44,16 @@ class Delivery:
 class EffectJournal(Protocol):
     """Where it is written down that something is about to be changed, and that it was (`records`)."""
 
-    async def begin(self, order: str) -> None:
+    async def begin(self, order: str, version: str) -> None:
         """Called before an effect. Raises, and so prevents it, when the turn is no longer this stream's.
 
         Args:
             order: whom it is asked of and what for, the same for every repeat of the turn that asks the same.
+            version: of the skill that it is asked of.
         """
+
+    def asked(self, order: str) -> str:
+        """The version of the skill that an attempt asked, which was lost with this order; empty if none was."""
 
     async def settle(self, delivery: Delivery) -> None:
         """Called when the effect is acknowledged, even if nobody listens any more."""

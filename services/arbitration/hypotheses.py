@@ -169,10 +169,15 @@ class Understanding:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """An interpretation together with the skill that would serve it."""
+    """An interpretation together with the skill that would serve it.
+
+    Attributes:
+        version: of the skill; empty where it does not matter which.
+    """
 
     skill_id: str
     interpretation: Interpretation
+    version: str = ""
 
     @property
     def intent(self) -> str:

@@ -20,6 +20,7 @@ INTENT_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}\.[a-z][a-z0-9_]{0,63}")
 SLOT_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 VERSION: Final = re.compile(r"\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
+MAX_VERSION: Final = 64
 MAX_INTENTS: Final = 200
 MAX_SLOTS: Final = 32
 MAX_PHRASES: Final = 2_000
@@ -116,8 +117,8 @@ def problems(manifest: Manifest) -> tuple[Problem, ...]:
 def _identity(manifest: Manifest) -> Iterator[Problem]:
     if not SKILL_ID.fullmatch(manifest.id):
         yield Problem("skill_id", "lower case letters, digits and underscores, 1 to 64 characters, such as clock")
-    if not VERSION.fullmatch(manifest.version):
-        yield Problem("version", "a semantic version such as 1.2.0")
+    if not VERSION.fullmatch(manifest.version) or len(manifest.version) > MAX_VERSION:
+        yield Problem("version", f"a semantic version such as 1.2.0, at most {MAX_VERSION} characters")
     if not 1 <= len(manifest.locales) <= MAX_LOCALES:
         yield Problem("locales", f"1 to {MAX_LOCALES} BCP-47 tags")
     if not 1 <= len(manifest.intents) <= MAX_INTENTS:

@@ -150,13 +150,14 @@ def _past_out(turn: PastTurn) -> dict[str, Any]:
         "served": served,
         "at": turn.ended_at,
         "focus": [_text(slot) for slot in turn.focus],
+        "goes_on": turn.goes_on,
     }
 
 
 def _past_in(read: dict[str, Any]) -> PastTurn:
     served = _hypothesis_in(read["served"]) if read["served"] else None
     focus = tuple(_bytes(slot) for slot in read.get("focus", ()))
-    return PastTurn(read["id"], read["text"], read["answer"], served, read["at"], focus)
+    return PastTurn(read["id"], read["text"], read["answer"], served, read["at"], focus, read.get("goes_on", False))
 
 
 def _prompt_out(prompt: PendingPrompt) -> dict[str, Any]:
@@ -183,6 +184,7 @@ def _hypothesis_out(hypothesis: Hypothesis) -> dict[str, Any]:
     ]
     return {
         "skill": hypothesis.skill_id,
+        "version": hypothesis.version,
         "intent": reading.intent,
         "confidence": reading.confidence,
         "slots": slots,
@@ -199,7 +201,7 @@ def _hypothesis_in(read: dict[str, Any]) -> Hypothesis:
     reading = Interpretation(
         read["intent"], read["confidence"], slots, skill_id=read["skill"], text=read["text"], wire=_bytes(read["wire"])
     )
-    return Hypothesis(read["skill"], reading)
+    return Hypothesis(read["skill"], reading, read.get("version", ""))
 
 
 def _text(value: bytes) -> str:

@@ -231,8 +231,11 @@ class SkillPort(Protocol):
             another: the skill is asked a second time: go by another connection, where that may reach another replica.
         """
 
-    def circuit(self, skill_id: str, context: TurnContext) -> str:
-        """The name that the skill's circuits go by: what serves one tenant alone fails for that tenant alone."""
+    def circuit(self, hypothesis: Hypothesis, context: TurnContext) -> str:
+        """The name that the skill's circuits go by: what serves one tenant alone fails for that tenant alone.
+
+        Versions at addresses of their own fail each for itself.
+        """
 
     def execute(self, order: Order, context: TurnContext) -> AsyncIterator[SkillEvent]:
         """Do it. Events as the skill sends them: whoever calls trusts none of it (`conduct`).

@@ -2,9 +2,9 @@
 
 `conversation` claims a key when a turn begins, `stages.execute` notes an effect before and after it. A record is
 `claimed` (nothing has happened: whoever repeats takes it over, and the first claimant finds out before any effect),
-`executing` (something may have happened: a repeat may give the same order to the same skill again, with the same key,
-by which the skill changes nothing more; whatever else it would do is refused) or `done` (a repeat gets the stored
-result).
+`executing` (something may have happened: a repeat may give the same order to the same version of the same skill again,
+with the same key, by which the skill changes nothing more; whatever else it would do is refused) or `done` (a repeat
+gets the stored result).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TurnClaim:
         self._turn_id = turn_id
         self._version = ABSENT
         self._effect = False
-        self._lost = ""
+        self._lost = self._lost_version = ""
         self._broken: AntiphonError | None = None
         self.stored: StoredResult | None = None
 
@@ -81,13 +81,14 @@ class TurnClaim:
                 return
             if record["state"] == "executing":
                 self._lost, self._version = record["order"], found.version if found else ABSENT
+                self._lost_version = record.get("version", "")
                 return
             await self._put({"state": "claimed"}, CLAIM_SECONDS, found.version if found else ABSENT)
         except (Unavailable, QuotaExceeded) as error:
             log.warning("turn not claimed: %s", error.reason)
             self._broken = error
 
-    async def begin(self, order: str) -> None:
+    async def begin(self, order: str, version: str) -> None:
         """Note that an effect begins.
 
         Raises:
@@ -101,10 +102,15 @@ class TurnClaim:
         if self._lost not in ("", order):
             raise outcome_unknown()
         try:
-            await self._put({"state": "executing", "order": order}, KEPT_SECONDS, self._version)
+            record = {"state": "executing", "order": order, "version": version}
+            await self._put(record, KEPT_SECONDS, self._version)
         except Conflict as error:
             raise Conflict("another stream has taken this turn over", reason="TURN_TAKEN_OVER") from error
         self._effect, self._lost = True, ""
+
+    def asked(self, order: str) -> str:
+        """The version of the skill that a lost attempt gave this order to; empty if none did."""
+        return self._lost_version if self._lost == order else ""
 
     @property
     def in_doubt(self) -> bool:

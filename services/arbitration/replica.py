@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from services.arbitration.adapters.channels import Channels
-from services.arbitration.adapters.decisions import encode_explanation, from_manifest, read_manifest
+from services.arbitration.adapters.decisions import encode_explanation, from_manifest, merged, read_manifest
 from services.arbitration.adapters.dialogue import GrpcDialogue
 from services.arbitration.adapters.grammar import Grammars
 from services.arbitration.adapters.recognition import Warming
@@ -125,7 +125,7 @@ class FrontDoor:
             registry=registry,
             registrations=Registrations(registry, store, read_manifest),
             grammars=Grammars(registry),
-            teaching=Teaching(registry, understanding.pools, understanding.teach),
+            teaching=Teaching(registry, understanding.pools, understanding.teach, merged),
             traffic=SharedTraffic(traffic, store),
             skills=skills,
             understanding=understanding,

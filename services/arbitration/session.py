@@ -61,7 +61,8 @@ class Session:
         delivery, state = result.delivery, self.memory.state
         if delivery.outcome in REMEMBERED:
             now = self._premises.now()
-            past = PastTurn(turn_id, result.text, delivery.text, delivery.served, now, delivery.focus)
+            goes_on = delivery.expects_follow_up or bool(delivery.skill_state)
+            past = PastTurn(turn_id, result.text, delivery.text, delivery.served, now, delivery.focus, goes_on)
             state = state.after(past, delivery.prompt)
             if delivery.served is not None:
                 book = self._premises.house.judge.feedback

@@ -14,7 +14,7 @@ from services.arbitration.contexts import Profile
 from services.arbitration.hypotheses import DIALOGUE_SKILL, Hypothesis
 from services.arbitration.manifests import Manifest
 from services.arbitration.ports import SkillInWords
-from services.arbitration.registry_of_skills import SkillRegistry
+from services.arbitration.registry_of_skills import SkillRegistry, speaks
 from services.runtime.language import best_supported
 
 MAX_SKILLS: Final = 20
@@ -33,13 +33,13 @@ Entry = TypeVar("Entry")
 def skills_in_words(registry: SkillRegistry, profile: Profile, about: Sequence[Hypothesis]) -> tuple[SkillInWords, ...]:
     """The skills of the readings; without readings, some that serve the user."""
     if about:
-        ids = dict.fromkeys(hypothesis.skill_id for hypothesis in about)
-        found = [skill.manifest for skill_id in ids if (skill := registry.find(skill_id)) is not None]
+        ids = dict.fromkeys((hypothesis.skill_id, hypothesis.version) for hypothesis in about)
+        found = [skill.manifest for each in ids if (skill := registry.find(*each)) is not None]
     else:
         found = [
             skill.manifest
             for skill in registry.enabled(profile.tenant, profile.user_id)
-            if registry.speaks(skill.manifest.id, profile.locale).served
+            if speaks(skill.manifest, profile.locale).served
             and (not profile.only_skills or skill.manifest.id in profile.only_skills)
         ]
     named = [manifest for manifest in found if manifest.id != DIALOGUE_SKILL]
@@ -48,7 +48,7 @@ def skills_in_words(registry: SkillRegistry, profile: Profile, about: Sequence[H
 
 def question_for(registry: SkillRegistry, hypothesis: Hypothesis, slot: str, locale: str) -> str:
     """The skill's own question for a slot; empty if it has none in a language that serves."""
-    skill = registry.find(hypothesis.skill_id)
+    skill = registry.find(hypothesis.skill_id, hypothesis.version)
     intent = skill.manifest.intent(hypothesis.intent) if skill else None
     for spec in intent.slots if intent else ():
         if spec.name == slot:
@@ -58,7 +58,7 @@ def question_for(registry: SkillRegistry, hypothesis: Hypothesis, slot: str, loc
 
 def phrases_of(registry: SkillRegistry, hypothesis: Hypothesis, locale: str) -> tuple[str, ...]:
     """What people say for the hypothesis' intent, with its slots as `{name}`."""
-    skill = registry.find(hypothesis.skill_id)
+    skill = registry.find(hypothesis.skill_id, hypothesis.version)
     intent = skill.manifest.intent(hypothesis.intent) if skill else None
     nothing: tuple[str, ...] = ()
     phrases = _for_locale(intent.phrases, locale, nothing) if intent else nothing

@@ -1,7 +1,9 @@
 """Tells every understanding pool of every skill, so that what a manifest says is understood.
 
 `replica` runs it beside the registry. A pool keeps what it was told, also over a restart; telling it again what it
-knows changes nothing, so each replica of the front door tells everything once.
+knows changes nothing, so each replica of the front door tells everything once. Of a skill in several versions a pool
+learns all that any of them understands, as one manifest: one pool serves users of each, and `stages.shortlist` leaves
+out what a user's own version has not.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ PAUSE_S: Final = 0.5
 Teach = Callable[[str, bytes, str], Awaitable[None]]
 """Tells the pool of a name about a manifest (as the contract serialises it) under an idempotency key."""
 
+Merge = Callable[[Sequence[bytes]], bytes]
+"""Makes one manifest of those of several versions, first the one that serves who has pinned none."""
+
 
 @dataclass
 class Teaching:
@@ -30,11 +35,13 @@ class Teaching:
 
     Args:
         pools: names of the understanding pools.
+        merge: not asked about a skill in one version.
     """
 
     registry: SkillRegistry
     pools: Sequence[str]
     teach: Teach
+    merge: Merge
     _told_revision: int = -1
     _told: set[tuple[str, str]] = field(default_factory=set)
 
@@ -55,7 +62,9 @@ class Teaching:
         """Tell what is new; whether all pools know all skills, but for what they refused for good."""
         complete = True
         for skill in self.registry.all():
-            wire = skill.manifest.wire
+            others = [other for other in self.registry.versions(skill.manifest.id) if other is not skill]
+            wires = [version.manifest.wire for version in (skill, *others)]
+            wire = self.merge(wires) if others else wires[0]
             digest = hashlib.sha256(wire).hexdigest()
             for pool in self.pools if wire else ():
                 if (pool, digest) not in self._told:

@@ -338,7 +338,7 @@ class Turn:
                 log.debug("endpointing not updated: %s", error.reason)
 
     def _optional_open(self, candidate: Candidate) -> bool:
-        skill = self._house.desk.registry.find(candidate.hypothesis.skill_id)
+        skill = self._house.desk.registry.find(candidate.hypothesis.skill_id, candidate.hypothesis.version)
         intent = skill.manifest.intent(candidate.hypothesis.intent) if skill else None
         said = {slot.name for slot in candidate.hypothesis.slots}
         return intent is not None and any(slot.name not in said for slot in intent.slots)

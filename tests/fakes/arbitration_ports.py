@@ -156,7 +156,8 @@ class SkillsByName:
         await asyncio.sleep(skill.thinking or 0.0)
         return skill.fulfilment, ""
 
-    def circuit(self, skill_id: str, context: TurnContext) -> str:
+    def circuit(self, hypothesis: Hypothesis, context: TurnContext) -> str:
+        skill_id = hypothesis.skill_id
         return skill_id if context.profile.tenant not in self.apart else f"{skill_id}@{context.profile.tenant}"
 
     async def execute(self, order: Order, context: TurnContext) -> AsyncIterator[SkillEvent]:
@@ -305,10 +306,13 @@ class NotedJournal:
     begun: int = 0
     settled: list[str] = field(default_factory=list)
 
-    async def begin(self, order: str) -> None:
+    async def begin(self, order: str, version: str) -> None:
         if self.error is not None:
             raise self.error
         self.begun += 1
+
+    def asked(self, order: str) -> str:
+        return ""
 
     async def settle(self, delivery: object) -> None:
         self.settled.append(getattr(delivery, "text", ""))

@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&antiphon/arbitration/v1/registry.proto\x12\x17\x61ntiphon.arbitration.v1\x1a antiphon/skill/v1/manifest.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"n\n\x0fRegisterRequest\x12\x10\n\x08skill_id\x18\x01 \x01(\t\x12\x15\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0b\n\x03tls\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12\x0e\n\x06\x65nable\x18\x05 \x01(\x08\"^\n\x10RegisterResponse\x12\x38\n\x06skills\x18\x01 \x03(\x0b\x32(.antiphon.arbitration.v1.RegisteredSkill\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\xdf\x01\n\x0fRegisteredSkill\x12\x32\n\x08manifest\x18\x01 \x01(\x0b\x32 .antiphon.skill.v1.SkillManifest\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x03 \x01(\x08\x12\x36\n\x07\x63ircuit\x18\x04 \x01(\x0e\x32%.antiphon.arbitration.v1.CircuitState\x12\x31\n\rregister_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03tls\x18\x06 \x01(\x08\"a\n\x0bListRequest\x12\x15\n\rlanguage_code\x18\x01 \x01(\t\x12\x14\n\x0c\x65nabled_only\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"a\n\x0cListResponse\x12\x38\n\x06skills\x18\x01 \x03(\x0b\x32(.antiphon.arbitration.v1.RegisteredSkill\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"I\n\rEnableRequest\x12\x16\n\x08skill_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x0f\n\x07user_id\x18\x03 \x01(\t\"I\n\x0e\x45nableResponse\x12\x37\n\x05skill\x18\x01 \x01(\x0b\x32(.antiphon.arbitration.v1.RegisteredSkill\"\'\n\rRemoveRequest\x12\x16\n\x08skill_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"!\n\x0eRemoveResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x08*|\n\x0c\x43ircuitState\x12\x1d\n\x19\x43IRCUIT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43IRCUIT_STATE_CLOSED\x10\x01\x12\x16\n\x12\x43IRCUIT_STATE_OPEN\x10\x02\x12\x1b\n\x17\x43IRCUIT_STATE_HALF_OPEN\x10\x03\x32\x82\x03\n\x14SkillRegistryService\x12_\n\x08Register\x12(.antiphon.arbitration.v1.RegisterRequest\x1a).antiphon.arbitration.v1.RegisterResponse\x12S\n\x04List\x12$.antiphon.arbitration.v1.ListRequest\x1a%.antiphon.arbitration.v1.ListResponse\x12Y\n\x06\x45nable\x12&.antiphon.arbitration.v1.EnableRequest\x1a\'.antiphon.arbitration.v1.EnableResponse\x12Y\n\x06Remove\x12&.antiphon.arbitration.v1.RemoveRequest\x1a\'.antiphon.arbitration.v1.RemoveResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&antiphon/arbitration/v1/registry.proto\x12\x17\x61ntiphon.arbitration.v1\x1a antiphon/skill/v1/manifest.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"n\n\x0fRegisterRequest\x12\x10\n\x08skill_id\x18\x01 \x01(\t\x12\x15\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0b\n\x03tls\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12\x0e\n\x06\x65nable\x18\x05 \x01(\x08\"^\n\x10RegisterResponse\x12\x38\n\x06skills\x18\x01 \x03(\x0b\x32(.antiphon.arbitration.v1.RegisteredSkill\x12\x10\n\x08warnings\x18\x02 \x03(\t\"\xab\x02\n\x0fRegisteredSkill\x12\x32\n\x08manifest\x18\x01 \x01(\x0b\x32 .antiphon.skill.v1.SkillManifest\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x03 \x01(\x08\x12\x36\n\x07\x63ircuit\x18\x04 \x01(\x0e\x32%.antiphon.arbitration.v1.CircuitState\x12\x31\n\rregister_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03tls\x18\x06 \x01(\x08\x12:\n\x08versions\x18\x07 \x03(\x0b\x32(.antiphon.arbitration.v1.RegisteredSkill\x12\x0e\n\x06pinned\x18\x08 \x01(\x08\"a\n\x0bListRequest\x12\x15\n\rlanguage_code\x18\x01 \x01(\t\x12\x14\n\x0c\x65nabled_only\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"a\n\x0cListResponse\x12\x38\n\x06skills\x18\x01 \x03(\x0b\x32(.antiphon.arbitration.v1.RegisteredSkill\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Z\n\rEnableRequest\x12\x16\n\x08skill_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x65nabled\x18\x02 \x01(\x08\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\"I\n\x0e\x45nableResponse\x12\x37\n\x05skill\x18\x01 \x01(\x0b\x32(.antiphon.arbitration.v1.RegisteredSkill\"8\n\rRemoveRequest\x12\x16\n\x08skill_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07version\x18\x02 \x01(\t\"!\n\x0eRemoveResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x08*|\n\x0c\x43ircuitState\x12\x1d\n\x19\x43IRCUIT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43IRCUIT_STATE_CLOSED\x10\x01\x12\x16\n\x12\x43IRCUIT_STATE_OPEN\x10\x02\x12\x1b\n\x17\x43IRCUIT_STATE_HALF_OPEN\x10\x03\x32\x82\x03\n\x14SkillRegistryService\x12_\n\x08Register\x12(.antiphon.arbitration.v1.RegisterRequest\x1a).antiphon.arbitration.v1.RegisterResponse\x12S\n\x04List\x12$.antiphon.arbitration.v1.ListRequest\x1a%.antiphon.arbitration.v1.ListResponse\x12Y\n\x06\x45nable\x12&.antiphon.arbitration.v1.EnableRequest\x1a\'.antiphon.arbitration.v1.EnableResponse\x12Y\n\x06Remove\x12&.antiphon.arbitration.v1.RemoveRequest\x1a\'.antiphon.arbitration.v1.RemoveResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,26 +40,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENABLEREQUEST'].fields_by_name['skill_id']._serialized_options = b'\342A\001\002'
   _globals['_REMOVEREQUEST'].fields_by_name['skill_id']._loaded_options = None
   _globals['_REMOVEREQUEST'].fields_by_name['skill_id']._serialized_options = b'\342A\001\002'
-  _globals['_CIRCUITSTATE']._serialized_start=1025
-  _globals['_CIRCUITSTATE']._serialized_end=1149
+  _globals['_CIRCUITSTATE']._serialized_start=1135
+  _globals['_CIRCUITSTATE']._serialized_end=1259
   _globals['_REGISTERREQUEST']._serialized_start=167
   _globals['_REGISTERREQUEST']._serialized_end=277
   _globals['_REGISTERRESPONSE']._serialized_start=279
   _globals['_REGISTERRESPONSE']._serialized_end=373
   _globals['_REGISTEREDSKILL']._serialized_start=376
-  _globals['_REGISTEREDSKILL']._serialized_end=599
-  _globals['_LISTREQUEST']._serialized_start=601
-  _globals['_LISTREQUEST']._serialized_end=698
-  _globals['_LISTRESPONSE']._serialized_start=700
-  _globals['_LISTRESPONSE']._serialized_end=797
-  _globals['_ENABLEREQUEST']._serialized_start=799
-  _globals['_ENABLEREQUEST']._serialized_end=872
-  _globals['_ENABLERESPONSE']._serialized_start=874
-  _globals['_ENABLERESPONSE']._serialized_end=947
-  _globals['_REMOVEREQUEST']._serialized_start=949
-  _globals['_REMOVEREQUEST']._serialized_end=988
-  _globals['_REMOVERESPONSE']._serialized_start=990
-  _globals['_REMOVERESPONSE']._serialized_end=1023
-  _globals['_SKILLREGISTRYSERVICE']._serialized_start=1152
-  _globals['_SKILLREGISTRYSERVICE']._serialized_end=1538
+  _globals['_REGISTEREDSKILL']._serialized_end=675
+  _globals['_LISTREQUEST']._serialized_start=677
+  _globals['_LISTREQUEST']._serialized_end=774
+  _globals['_LISTRESPONSE']._serialized_start=776
+  _globals['_LISTRESPONSE']._serialized_end=873
+  _globals['_ENABLEREQUEST']._serialized_start=875
+  _globals['_ENABLEREQUEST']._serialized_end=965
+  _globals['_ENABLERESPONSE']._serialized_start=967
+  _globals['_ENABLERESPONSE']._serialized_end=1040
+  _globals['_REMOVEREQUEST']._serialized_start=1042
+  _globals['_REMOVEREQUEST']._serialized_end=1098
+  _globals['_REMOVERESPONSE']._serialized_start=1100
+  _globals['_REMOVERESPONSE']._serialized_end=1133
+  _globals['_SKILLREGISTRYSERVICE']._serialized_start=1262
+  _globals['_SKILLREGISTRYSERVICE']._serialized_end=1648
 # @@protoc_insertion_point(module_scope)

@@ -69,7 +69,9 @@ class RegisterRequest(_message.Message):
     validate_only: _builtins.bool
     """True only checks."""
     enable: _builtins.bool
-    """True lets it take part at once."""
+    """True lets it take part at once. The newest version registered so serves all who have pinned none; False leaves a
+    further version to those who pin it.
+    """
     def __init__(
         self,
         *,
@@ -129,6 +131,8 @@ class RegisteredSkill(_message.Message):
     CIRCUIT_FIELD_NUMBER: _builtins.int
     REGISTER_TIME_FIELD_NUMBER: _builtins.int
     TLS_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    PINNED_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """Address of its SkillService."""
     enabled: _builtins.bool
@@ -137,13 +141,21 @@ class RegisteredSkill(_message.Message):
     """State of its circuit breaker."""
     tls: _builtins.bool
     """True if it is reached over TLS."""
+    pinned: _builtins.bool
+    """True if the caller, or their account, has pinned this version."""
     @_builtins.property
     def manifest(self) -> _manifest_pb2.SkillManifest:
-        """Its manifest."""
+        """Its manifest, in the version that serves the caller."""
 
     @_builtins.property
     def register_time(self) -> _timestamp_pb2.Timestamp:
         """When it was registered in this version (UTC)."""
+
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RegisteredSkill]:
+        """Its other versions, newest first. Their manifests hold skill_id and version alone; they are `enabled` if they may
+        serve without being pinned.
+        """
 
     def __init__(
         self,
@@ -154,10 +166,12 @@ class RegisteredSkill(_message.Message):
         circuit: Global___CircuitState.ValueType = ...,
         register_time: _timestamp_pb2.Timestamp | None = ...,
         tls: _builtins.bool = ...,
+        versions: _abc.Iterable[Global___RegisteredSkill] | None = ...,
+        pinned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "register_time", b"register_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "circuit", b"circuit", "enabled", b"enabled", "manifest", b"manifest", "register_time", b"register_time", "tls", b"tls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "circuit", b"circuit", "enabled", b"enabled", "manifest", b"manifest", "pinned", b"pinned", "register_time", b"register_time", "tls", b"tls", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -234,22 +248,28 @@ class EnableRequest(_message.Message):
     SKILL_ID_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     skill_id: _builtins.str
     """The skill."""
     enabled: _builtins.bool
     """True lets it take part."""
     user_id: _builtins.str
     """Only for this user of the account; empty for all."""
+    version: _builtins.str
+    """Pins this version, for the user or the account; empty lets go of what was pinned. Without a pin of their own users
+    have the account's version, and accounts the newest that was enabled. An open question is answered to who asked it.
+    """
     def __init__(
         self,
         *,
         skill_id: _builtins.str = ...,
         enabled: _builtins.bool = ...,
         user_id: _builtins.str = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enabled", b"enabled", "skill_id", b"skill_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enabled", b"enabled", "skill_id", b"skill_id", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -286,16 +306,20 @@ class RemoveRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SKILL_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     skill_id: _builtins.str
     """The skill."""
+    version: _builtins.str
+    """Only this version; empty for all."""
     def __init__(
         self,
         *,
         skill_id: _builtins.str = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["skill_id", b"skill_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["skill_id", b"skill_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

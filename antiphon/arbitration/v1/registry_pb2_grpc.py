@@ -62,7 +62,8 @@ class SkillRegistryServiceServicer:
     """
 
     def Register(self, request, context):
-        """Adds a skill, or a new version of it. The manifest is fetched from the address by GetManifest.
+        """Adds a skill, or a new version of it. The manifest is fetched from the address by GetManifest. A version at another
+        address is kept beside the older ones, at most 4 in all; at the address of an older one it takes that one's place.
 
         Errors: INVALID_ARGUMENT (address, manifest: BadRequest names each field); FAILED_PRECONDITION (address does not
         answer or does not host the skill); ALREADY_EXISTS (the name belongs to another publisher); PERMISSION_DENIED;
@@ -84,7 +85,8 @@ class SkillRegistryServiceServicer:
     def Enable(self, request, context):
         """Lets a skill take part, or no longer.
 
-        Errors: NOT_FOUND (skill); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
+        Errors: NOT_FOUND (skill, version); INVALID_ARGUMENT (a version to disable); PERMISSION_DENIED; UNAVAILABLE;
+        UNAUTHENTICATED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

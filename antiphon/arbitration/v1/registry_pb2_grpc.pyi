@@ -17,7 +17,8 @@ class SkillRegistryServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_registry_pb2.RegisterRequest, _registry_pb2.RegisterResponse]
-    """Adds a skill, or a new version of it. The manifest is fetched from the address by GetManifest.
+    """Adds a skill, or a new version of it. The manifest is fetched from the address by GetManifest. A version at another
+    address is kept beside the older ones, at most 4 in all; at the address of an older one it takes that one's place.
 
     Errors: INVALID_ARGUMENT (address, manifest: BadRequest names each field); FAILED_PRECONDITION (address does not
     answer or does not host the skill); ALREADY_EXISTS (the name belongs to another publisher); PERMISSION_DENIED;
@@ -31,7 +32,8 @@ class SkillRegistryServiceStub:
     Enable: _aio.UnaryUnaryMultiCallable[_registry_pb2.EnableRequest, _registry_pb2.EnableResponse]
     """Lets a skill take part, or no longer.
 
-    Errors: NOT_FOUND (skill); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
+    Errors: NOT_FOUND (skill, version); INVALID_ARGUMENT (a version to disable); PERMISSION_DENIED; UNAVAILABLE;
+    UNAUTHENTICATED.
     """
     Remove: _aio.UnaryUnaryMultiCallable[_registry_pb2.RemoveRequest, _registry_pb2.RemoveResponse]
     """Removes a skill. Removing it again is no error.
@@ -48,7 +50,8 @@ class SkillRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.RegisterRequest,
         context: _aio.ServicerContext[_registry_pb2.RegisterRequest, _abc.Awaitable[_registry_pb2.RegisterResponse]],
     ) -> _abc.Awaitable[_registry_pb2.RegisterResponse]:
-        """Adds a skill, or a new version of it. The manifest is fetched from the address by GetManifest.
+        """Adds a skill, or a new version of it. The manifest is fetched from the address by GetManifest. A version at another
+        address is kept beside the older ones, at most 4 in all; at the address of an older one it takes that one's place.
 
         Errors: INVALID_ARGUMENT (address, manifest: BadRequest names each field); FAILED_PRECONDITION (address does not
         answer or does not host the skill); ALREADY_EXISTS (the name belongs to another publisher); PERMISSION_DENIED;
@@ -74,7 +77,8 @@ class SkillRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_registry_pb2.EnableResponse]:
         """Lets a skill take part, or no longer.
 
-        Errors: NOT_FOUND (skill); PERMISSION_DENIED; UNAVAILABLE; UNAUTHENTICATED.
+        Errors: NOT_FOUND (skill, version); INVALID_ARGUMENT (a version to disable); PERMISSION_DENIED; UNAVAILABLE;
+        UNAUTHENTICATED.
         """
 
     @_abc_1.abstractmethod

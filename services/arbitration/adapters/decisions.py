@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from google.protobuf.message import DecodeError
@@ -23,7 +23,7 @@ from services.arbitration.adapters.values import (
 from services.arbitration.budgets import Stage
 from services.arbitration.hypotheses import Candidate, Decision, Fulfilment, Rejection, Risk
 from services.arbitration.ledger import LatencyLedger, LedgerEntry, Mark
-from services.arbitration.manifests import IntentSpec, Manifest, SlotSpec
+from services.arbitration.manifests import IntentSpec, Manifest, SlotSpec, problems
 from services.arbitration.rankers.linear import GROUPS
 
 RANKER = provenance_pb2.ModelProvenance(
@@ -112,6 +112,7 @@ def _candidate(number: int, candidate: Candidate, won: bool, features: bool) -> 
     message = decision_pb2.Candidate(
         hypothesis_id=f"h{number}",
         skill_id=candidate.hypothesis.skill_id,
+        skill_version=candidate.hypothesis.version,
         interpretation=interpretation,
         alternative_index=candidate.hypothesis.interpretation.alternative,
         score=candidate.probability,
@@ -205,6 +206,39 @@ def read_manifest(wire: bytes) -> Manifest:
         return from_manifest(manifest_pb2.SkillManifest.FromString(wire))
     except DecodeError as error:
         raise ValueError("no manifest") from error
+
+
+def merged(wires: Sequence[bytes]) -> bytes:
+    """One manifest of those of a skill's versions: the first one's, and what the others understand beside it.
+
+    A version with which the whole would be no sound manifest is left out.
+    """
+    made, *others = (manifest_pb2.SkillManifest.FromString(wire) for wire in wires)
+    for other in others:
+        tried = manifest_pb2.SkillManifest()
+        tried.CopyFrom(made)
+        _merge(tried, other)
+        if not problems(from_manifest(tried)):
+            made = tried
+    return made.SerializeToString()
+
+
+def _merge(made: manifest_pb2.SkillManifest, other: manifest_pb2.SkillManifest) -> None:
+    """Adds the intents, slots, phrases, catalogues and locales that `made` has not."""
+    known = {intent.name: intent for intent in made.intents}
+    for intent in other.intents:
+        if (mine := known.get(intent.name)) is None:
+            made.intents.append(intent)
+            continue
+        slots = {slot.name for slot in mine.slots}
+        mine.slots.extend(slot for slot in intent.slots if slot.name not in slots)
+        phrases = {said.language_code: said for said in mine.phrases}
+        for said in intent.phrases:
+            into = phrases.get(said.language_code) or mine.phrases.add(language_code=said.language_code)
+            into.phrases.extend(phrase for phrase in said.phrases if phrase not in into.phrases)
+    catalogues = {catalogue.name for catalogue in made.catalogues}
+    made.catalogues.extend(catalogue for catalogue in other.catalogues if catalogue.name not in catalogues)
+    made.locales.extend(locale for locale in other.locales if locale not in made.locales)
 
 
 def _intent(skill_id: str, message: manifest_pb2.IntentDefinition) -> IntentSpec:

@@ -17,7 +17,7 @@ from antiphon.skill.v1 import manifest_pb2
 from antiphon.types.v1 import speech_pb2, text_pb2, value_pb2
 from services.arbitration.adapters.small_words import SMALL_WORDS
 from services.arbitration.contexts import Profile
-from services.arbitration.registry_of_skills import RegisteredSkill, SkillRegistry
+from services.arbitration.registry_of_skills import RegisteredSkill, SkillRegistry, speaks
 from services.runtime.language import best_supported
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Grammars:
         skills = [
             skill for skill in self.registry.enabled(profile.tenant, profile.user_id) if self._serves(skill, profile)
         ]
-        ids = tuple(skill.manifest.id for skill in skills)
+        ids = tuple(f"{skill.manifest.id} {skill.manifest.version}" for skill in skills)
         key = (self.registry.revision, profile.locale, bool(profile.only_skills), ids)
         if key not in self._made:
             self._made[key] = _grammar(skills, profile.locale)
@@ -68,7 +68,7 @@ class Grammars:
         return (
             (skill.built_in or profile.third_party_skills)
             and (not profile.only_skills or skill.manifest.id in profile.only_skills)
-            and self.registry.speaks(skill.manifest.id, profile.locale).served
+            and speaks(skill.manifest, profile.locale).served
         )
 
 

@@ -26,9 +26,9 @@ from services.arbitration.ports import (
     SkillProgress,
     SkillPrompt,
 )
-from services.arbitration.registry_of_skills import SkillRegistry
+from services.arbitration.registry_of_skills import RegisteredSkill, SkillRegistry
 from services.arbitration.stages.execute import ALARMS
-from services.runtime.errors import AntiphonError, Unavailable
+from services.runtime.errors import AntiphonError, FailedPrecondition, Unavailable
 
 EXECUTE_TIMEOUT_S = 60.0
 """Upper bound of one execution's call; the turn itself gives up sooner."""
@@ -63,11 +63,11 @@ class GrpcSkills:
             skill_id=hypothesis.skill_id,
             interpretations=[skill_interpretation(hypothesis)],
             language_code=context.profile.locale,
-            context=await self._context(hypothesis.skill_id, context),
+            context=await self._context(hypothesis, context),
         )
         with rpc_errors():
-            response = await self._stub(hypothesis.skill_id, context, another=another).CanFulfill(
-                request, metadata=self._metadata(hypothesis.skill_id, context), timeout=EXECUTE_TIMEOUT_S
+            response = await self._stub(hypothesis, context, another=another).CanFulfill(
+                request, metadata=self._metadata(hypothesis, context), timeout=EXECUTE_TIMEOUT_S
             )
         if len(response.answers) != 1:
             return Fulfilment.MISSING, "ANSWERS_MISCOUNTED"
@@ -82,24 +82,25 @@ class GrpcSkills:
             idempotency_key=order.idempotency_key,
             interpretation=skill_interpretation(hypothesis),
             language_code=context.profile.locale,
-            context=await self._context(hypothesis.skill_id, context),
+            context=await self._context(hypothesis, context),
             confirmed=order.confirmed,
             prompt_id=order.prompt_id,
             skill_state=order.skill_state,
         )
         with rpc_errors():
-            call = self._stub(hypothesis.skill_id, context).Execute(
-                request, metadata=self._metadata(hypothesis.skill_id, context), timeout=EXECUTE_TIMEOUT_S
+            call = self._stub(hypothesis, context).Execute(
+                request, metadata=self._metadata(hypothesis, context), timeout=EXECUTE_TIMEOUT_S
             )
         async for response in read(call):
             event = _event(response, context.now)
             if event is not None:
                 yield event
 
-    def circuit(self, skill_id: str, context: TurnContext) -> str:
-        """The skill's id, with the pool where that is reserved for some tenants."""
-        if self._endpoint(skill_id):
-            return skill_id
+    def circuit(self, hypothesis: Hypothesis, context: TurnContext) -> str:
+        """The skill's id, with its version where that has its own address, or a pool reserved for some tenants."""
+        skill_id, skill = hypothesis.skill_id, self._registry.find(hypothesis.skill_id, hypothesis.version)
+        if skill is None or not skill.built_in:
+            return f"{skill_id}{APART}{hypothesis.version}" if hypothesis.version else skill_id
         try:
             pool = self._channels.pool("skills", context)
         except AntiphonError:  # whoever calls the skill will find out
@@ -123,10 +124,10 @@ class GrpcSkills:
             response = await stub.GetManifest(skill_pb2.GetManifestRequest(), timeout=5.0)
         return tuple(response.manifests)
 
-    async def _context(self, skill_id: str, context: TurnContext) -> context_pb2.TurnContext:
+    async def _context(self, hypothesis: Hypothesis, context: TurnContext) -> context_pb2.TurnContext:
         """What the skill may know of the turn."""
         message = to_turn_context(context)
-        skill, profile = self._registry.find(skill_id), context.profile
+        skill, profile = self._registered(hypothesis), context.profile
         if skill is not None and not skill.built_in:
             _keep_back(message, skill.manifest.id, frozenset(skill.manifest.permissions), profile.tenant)
         if skill is not None and ALARMS in skill.manifest.permissions:
@@ -135,19 +136,28 @@ class GrpcSkills:
             message.alarms.extend(to_alarm(alarm, context.now) for alarm in alarms)
         return message
 
-    def _stub(self, skill_id: str, context: TurnContext, *, another: bool = False) -> skill_pb2_grpc.SkillServiceStub:
-        endpoint = self._endpoint(skill_id)
+    def _stub(
+        self, hypothesis: Hypothesis, context: TurnContext, *, another: bool = False
+    ) -> skill_pb2_grpc.SkillServiceStub:
+        endpoint = self._endpoint(hypothesis)
         target = endpoint or self._channels.pool("skills", context).target
         channel = self._channels.spare(target) if another else self._channels.channel(target)
         return skill_pb2_grpc.SkillServiceStub(channel)
 
-    def _metadata(self, skill_id: str, context: TurnContext) -> tuple[tuple[str, str], ...]:
+    def _metadata(self, hypothesis: Hypothesis, context: TurnContext) -> tuple[tuple[str, str], ...]:
         """The platform's internal token never goes to a third party."""
-        return () if self._endpoint(skill_id) else self._channels.metadata(context)
+        return () if self._endpoint(hypothesis) else self._channels.metadata(context)
 
-    def _endpoint(self, skill_id: str) -> str:
-        registered = self._registry.find(skill_id)
-        return registered.endpoint if registered is not None and not registered.built_in else ""
+    def _endpoint(self, hypothesis: Hypothesis) -> str:
+        skill = self._registered(hypothesis)
+        return skill.endpoint if skill is not None and not skill.built_in else ""
+
+    def _registered(self, hypothesis: Hypothesis) -> RegisteredSkill | None:
+        """The skill in this very version: another one may not know what this one has begun."""
+        found = self._registry.find(hypothesis.skill_id, hypothesis.version)
+        if found is None and hypothesis.version:
+            raise FailedPrecondition("this version of the skill is gone", reason="SKILL_VERSION_GONE")
+        return found
 
 
 def _keep_back(message: context_pb2.TurnContext, skill_id: str, permissions: frozenset[str], tenant: str) -> None:

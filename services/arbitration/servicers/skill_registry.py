@@ -8,11 +8,11 @@ from antiphon.arbitration.v1 import registry_pb2
 from antiphon.skill.v1 import manifest_pb2
 from services.arbitration.adapters.decisions import from_manifest
 from services.arbitration.adapters.skills import GrpcSkills
-from services.arbitration.circuits import Circuits
+from services.arbitration.circuits import APART, Circuits
 from services.arbitration.hypotheses import DIALOGUE_SKILL
 from services.arbitration.manifests import Manifest, problems
 from services.arbitration.registrations import Registrations
-from services.arbitration.registry_of_skills import Overlap, RegisteredSkill
+from services.arbitration.registry_of_skills import Overlap, RegisteredSkill, speaks
 from services.runtime.calls import Call
 from services.runtime.errors import InvalidInput, NotFound, Unsupported
 
@@ -48,7 +48,8 @@ class SkillRegistryServicer:
             response.warnings.extend(await self._register(manifest, request))
             if request.enable and not request.validate_only:
                 await self._registrations.enable(call.principal.tenant, manifest.id)
-            response.skills.append(self._message(RegisteredSkill(manifest, request.address), call.principal.tenant))
+            skill = self._registry.find(manifest.id, manifest.version) or RegisteredSkill(manifest, request.address)
+            response.skills.append(self._message(skill, call.principal.tenant))
         return response
 
     async def List(  # noqa: N802 - named by the contract
@@ -57,9 +58,9 @@ class SkillRegistryServicer:
         """Skills in the order of their ids, a page at a time."""
         tenant = call.principal.tenant
         user = call.principal.user
-        skills = self._registry.enabled(tenant, user) if request.enabled_only else self._registry.all()
+        skills = (self._registry.enabled if request.enabled_only else self._registry.all)(tenant, user)
         if request.language_code:
-            skills = tuple(s for s in skills if self._registry.speaks(s.manifest.id, request.language_code).served)
+            skills = tuple(s for s in skills if speaks(s.manifest, request.language_code).served)
         # What belongs to the conversation itself is registered as a skill, but is nobody's to enable.
         rest = [s for s in skills if s.manifest.id > request.page_token and s.manifest.id != DIALOGUE_SKILL]
         size = min(request.page_size or 100, MAX_PAGE)
@@ -67,36 +68,38 @@ class SkillRegistryServicer:
             raise InvalidInput(f"page_size is 0 to {MAX_PAGE}", field="page_size")
         page = rest[:size]
         return registry_pb2.ListResponse(
-            skills=[self._message(skill, tenant, user) for skill in page],
+            skills=[self._with_versions(skill, tenant, user) for skill in page],
             next_page_token=page[-1].manifest.id if len(rest) > size else "",
         )
 
     async def Enable(  # noqa: N802 - named by the contract
         self, request: registry_pb2.EnableRequest, call: Call
     ) -> registry_pb2.EnableResponse:
-        """Lets a skill serve the caller's tenant, or one user of it, or no longer.
+        """Lets a skill serve the caller's tenant, or one user of it, in the version they pin, or no longer.
 
         Users choose for themselves; for others, an operator does.
         """
         _check_user(request.user_id, call)
-        tenant, user = call.principal.tenant, request.user_id
-        await self._registrations.enable(tenant, request.skill_id, request.enabled, user)
-        skill = self._registry.skill(request.skill_id)
-        return registry_pb2.EnableResponse(skill=self._message(skill, tenant, user))
+        tenant, user, version = call.principal.tenant, request.user_id, request.version
+        if version and not request.enabled:
+            raise InvalidInput("a skill is disabled in all its versions; pin another one", field="version")
+        await self._registrations.enable(tenant, request.skill_id, request.enabled, user, version)
+        skill = self._registry.find_for(tenant, request.skill_id, user) or self._registry.skill(request.skill_id)
+        return registry_pb2.EnableResponse(skill=self._with_versions(skill, tenant, user))
 
     async def Remove(  # noqa: N802 - named by the contract
         self, request: registry_pb2.RemoveRequest, call: Call
     ) -> registry_pb2.RemoveResponse:
-        """Forgets a skill for everyone; built-in ones stay."""
+        """Forgets a skill, or one version of it, for everyone; built-in ones stay."""
         call.require(_ADMIN)
-        found = self._registry.find(request.skill_id)
+        found = self._registry.find(request.skill_id, request.version)
         if found is None:
             return registry_pb2.RemoveResponse(removed=False)
         if found.built_in:
             raise InvalidInput(
                 "a built-in skill can be disabled, not removed", reason="SKILL_BUILT_IN", field="skill_id"
             )
-        await self._registrations.remove(request.skill_id)
+        await self._registrations.remove(request.skill_id, request.version)
         return registry_pb2.RemoveResponse(removed=True)
 
     async def _register(self, manifest: Manifest, request: registry_pb2.RegisterRequest) -> list[str]:
@@ -109,16 +112,32 @@ class SkillRegistryServicer:
                 text = "; ".join(f"{problem.field}: {problem.message}" for problem in found)
                 raise InvalidInput(text, reason="MANIFEST_INVALID", field="address")
             return []
-        overlaps = await self._registrations.register(manifest, request.address)
+        overlaps = await self._registrations.register(manifest, request.address, trial=not request.enable)
         return [_warning(overlap) for overlap in overlaps]
 
     def _message(self, skill: RegisteredSkill, tenant: str, user: str = "") -> registry_pb2.RegisteredSkill:
+        skill_id, version = skill.manifest.id, skill.manifest.version
+        circuit = self._circuits.state(skill_id if skill.built_in else f"{skill_id}{APART}{version}")
         return registry_pb2.RegisteredSkill(
             manifest=manifest_pb2.SkillManifest.FromString(skill.manifest.wire),
             address=skill.endpoint,
-            enabled=self._registry.is_enabled(tenant, skill.manifest.id, user),
-            circuit=registry_pb2.CircuitState.Value(f"CIRCUIT_STATE_{self._circuits.state(skill.manifest.id)}"),
+            enabled=self._registry.is_enabled(tenant, skill_id, user),
+            circuit=registry_pb2.CircuitState.Value(f"CIRCUIT_STATE_{circuit}"),
+            pinned=self._registry.pins(tenant, skill_id, version, user),
         )
+
+    def _with_versions(self, skill: RegisteredSkill, tenant: str, user: str) -> registry_pb2.RegisteredSkill:
+        """The version that serves, and what the contract tells of the others."""
+        message = self._message(skill, tenant, user)
+        for other in self._registry.versions(skill.manifest.id):
+            if other is not skill:
+                told = message.versions.add()
+                told.CopyFrom(self._message(other, tenant, user))
+                told.enabled = told.enabled and not other.trial
+                told.manifest.CopyFrom(
+                    manifest_pb2.SkillManifest(skill_id=other.manifest.id, version=other.manifest.version)
+                )
+        return message
 
 
 def _warning(overlap: Overlap) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.arbitration.alarms import owner_of
 from services.arbitration.budgets import Stage
@@ -23,6 +23,7 @@ from services.arbitration.events import Outcome
 from services.arbitration.hypotheses import Candidate, Hypothesis
 from services.arbitration.ledger import LatencyLedger, Step
 from services.arbitration.ports import Ending, Order, SkillAlarm, SkillDone, SkillEvent, SkillProgress
+from services.arbitration.records import outcome_unknown
 from services.arbitration.streams import reading
 from services.runtime.errors import AntiphonError, Code
 
@@ -75,9 +76,10 @@ class Execution:
 
     async def serve(self, candidate: Candidate, attempt: int, *, confirmed: bool) -> AsyncIterator[SkillEvent]:
         """The events of the skill, ending with SkillDone. Raises SkillFault, and what the journal raises."""
-        if not self.desk.circuits.allows(self._circuit(candidate.hypothesis), Duty.EXECUTE):
+        order = self._order(candidate.hypothesis, attempt, confirmed=confirmed)
+        if not self.desk.circuits.allows(self._circuit(order.hypothesis), Duty.EXECUTE):
             raise SkillFault("CIRCUIT_OPEN", effect_possible=False)
-        conduct = Conduct(self._order(candidate.hypothesis, attempt, confirmed=confirmed), candidate.side_effects)
+        conduct = Conduct(order, candidate.side_effects)
         if candidate.side_effects:
             return _replayed(await self._effect(conduct, attempt))
         return self._served(conduct, attempt)
@@ -88,7 +90,8 @@ class Execution:
         It is not cancelled with the turn: half an effect would be worse than one that nobody hears of.
         """
         try:
-            await self.journal.begin(f"{conduct.order.idempotency_key} {conduct.order.hypothesis.intent}")
+            hypothesis = conduct.order.hypothesis
+            await self.journal.begin(_noted(conduct.order.idempotency_key, hypothesis), hypothesis.version)
         except AntiphonError:
             self.desk.circuits.abandoned(self._circuit(conduct.order.hypothesis), Duty.EXECUTE)
             raise
@@ -109,7 +112,7 @@ class Execution:
         """An alarm that is not kept must not be promised: then the turn fails instead of saying the skill's words."""
         skill_id, profile = conduct.order.hypothesis.skill_id, self.context.profile
         changes = [event.change for event in events if isinstance(event, SkillAlarm)]
-        skill = self.desk.registry.find(skill_id)
+        skill = self.desk.registry.find(skill_id, conduct.order.hypothesis.version)
         if not changes:
             return
         if skill is None or ALARMS not in skill.manifest.permissions:
@@ -179,27 +182,55 @@ class Execution:
             circuits.succeeded(circuit, Duty.EXECUTE)
 
     def _order(self, hypothesis: Hypothesis, attempt: int, *, confirmed: bool) -> Order:
-        pending = self.context.state.pending
-        mine = pending is not None and any(about.skill_id == hypothesis.skill_id for about in pending.about)
         # Clients choose keys: those of two users, or devices, must not look like repeats to a skill.
         profile = self.context.profile
         parts = (profile.tenant, profile.user_id, profile.device_id, self.key, hypothesis.skill_id, str(attempt))
+        key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        hypothesis = self._in_version(hypothesis, key)
+        pending = self.context.state.pending
+        last = self.context.state.past[0].served if self.context.state.past else None
+        mine = pending is not None and any(_by_same(about, hypothesis) for about in pending.about)
         return Order(
             hypothesis,
-            idempotency_key=hashlib.sha256("\0".join(parts).encode()).hexdigest(),
+            idempotency_key=key,
             confirmed=confirmed,
             prompt_id=pending.prompt_id if pending is not None and mine else "",
-            skill_state=self.skill_state if mine or self.context.last_skill == hypothesis.skill_id else b"",
+            skill_state=self.skill_state if mine or (last is not None and _by_same(last, hypothesis)) else b"",
         )
 
+    def _in_version(self, hypothesis: Hypothesis, key: str) -> Hypothesis:
+        """It in the version that was asked by an attempt that was lost: that one knows whether it is done already.
+
+        Without such an attempt, a version that is gone meanwhile gives way to the one that serves.
+        """
+        registry, skill_id, profile = self.desk.registry, hypothesis.skill_id, self.context.profile
+        if asked := self.journal.asked(_noted(key, hypothesis)):
+            if registry.find(skill_id, asked) is None:
+                raise outcome_unknown()
+            return replace(hypothesis, version=asked)
+        if registry.find(skill_id, hypothesis.version) is not None:
+            return hypothesis
+        serving = registry.find_for(profile.tenant, skill_id, profile.user_id)
+        return replace(hypothesis, version=serving.manifest.version if serving else "")
+
     def _circuit(self, hypothesis: Hypothesis) -> str:
-        return self.desk.ports.skills.circuit(hypothesis.skill_id, self.context)
+        return self.desk.ports.skills.circuit(hypothesis, self.context)
 
     def _limit(self, hypothesis: Hypothesis) -> float:
         budget = self.desk.budgets[Stage.EXECUTE].seconds
-        skill = self.desk.registry.find(hypothesis.skill_id)
+        skill = self.desk.registry.find(hypothesis.skill_id, hypothesis.version)
         intent = skill.manifest.intent(hypothesis.intent) if skill else None
         return min(budget, intent.timeout) if intent and intent.timeout else budget
+
+
+def _noted(key: str, hypothesis: Hypothesis) -> str:
+    """How the journal names an order."""
+    return f"{key} {hypothesis.intent}"
+
+
+def _by_same(before: Hypothesis, now: Hypothesis) -> bool:
+    """Whether the same version of the same skill serves; no version is any."""
+    return before.skill_id == now.skill_id and before.version in ("", now.version)
 
 
 def _lost(fault: SkillFault) -> bool:

@@ -70,7 +70,7 @@ class Fulfilments:
         skill_id, tenant = candidate.hypothesis.skill_id, context.profile.tenant
         if not candidate.eligible:
             return candidate
-        circuit = self.skills.circuit(skill_id, context)
+        circuit = self.skills.circuit(candidate.hypothesis, context)
         ready = skill_id == DIALOGUE_SKILL or self.circuits.ready(circuit, Duty.EXECUTE)
         if not ready:
             return replace(candidate, rejected=Rejection.CIRCUIT_OPEN)
@@ -129,7 +129,7 @@ class Fulfilments:
         return answer, reason
 
     def _wants_to_be_asked(self, hypothesis: Hypothesis) -> bool:
-        skill = self.registry.find(hypothesis.skill_id)
+        skill = self.registry.find(hypothesis.skill_id, hypothesis.version)
         intent = skill.manifest.intent(hypothesis.intent) if skill else None
         return intent is None or intent.ask_first
 

@@ -39,7 +39,7 @@ def resolve(candidates: Iterable[Candidate], context: TurnContext, registry: Ski
 
 
 def _resolved(candidate: Candidate, context: TurnContext, registry: SkillRegistry) -> Candidate:
-    skill = registry.find(candidate.hypothesis.skill_id)
+    skill = registry.find(candidate.hypothesis.skill_id, candidate.hypothesis.version)
     intent = skill.manifest.intent(candidate.hypothesis.intent) if skill else None
     if skill is None or intent is None or not candidate.hypothesis.slots:
         return candidate

@@ -23,7 +23,7 @@ from services.arbitration.hypotheses import (
     Understanding,
 )
 from services.arbitration.manifests import IntentSpec
-from services.arbitration.registry_of_skills import RegisteredSkill, SkillRegistry
+from services.arbitration.registry_of_skills import RegisteredSkill, SkillRegistry, speaks
 
 MAX_CANDIDATES: Final = 10
 """Longest list that is asked and ranked."""
@@ -55,7 +55,7 @@ def shortlist(
     understanding = _heard_by_what_rings(understanding, context)
     found = [
         _candidate(hypothesis, skill, context, registry)
-        for hypothesis, skill in _hypotheses(understanding.interpretations, registry)
+        for hypothesis, skill in _hypotheses(understanding.interpretations, context, registry)
     ]
     found.sort(key=lambda candidate: candidate.shortlist_score, reverse=True)
     eligible = [candidate for candidate in found if candidate.eligible]
@@ -80,18 +80,25 @@ def _heard_by_what_rings(understanding: Understanding, context: TurnContext) -> 
 
 
 def _hypotheses(
-    interpretations: Iterable[Interpretation], registry: SkillRegistry
+    interpretations: Iterable[Interpretation], context: TurnContext, registry: SkillRegistry
 ) -> Iterator[tuple[Hypothesis, RegisteredSkill]]:
     """Each reading with each skill that has its intent; of readings that do the same, the likeliest."""
     seen: set[object] = set()
     for interpretation in sorted(interpretations, key=lambda reading: reading.confidence, reverse=True):
         ids = (interpretation.skill_id,) if interpretation.skill_id else registry.serving(interpretation.intent)
         for skill_id in ids:
-            skill = registry.find(skill_id)
-            hypothesis = Hypothesis(skill_id, interpretation)
+            skill = _version(skill_id, context, registry)
+            hypothesis = Hypothesis(skill_id, interpretation, skill.manifest.version if skill else "")
             if skill and skill.manifest.intent(interpretation.intent) and hypothesis.effect not in seen:
                 seen.add(hypothesis.effect)
                 yield hypothesis, skill
+
+
+def _version(skill_id: str, context: TurnContext, registry: SkillRegistry) -> RegisteredSkill | None:
+    """The version that the user is in a dialogue with, else the one that serves them."""
+    begun = context.version_in_dialogue(skill_id)
+    found = registry.find(skill_id, begun) if begun else None
+    return found or registry.find_for(context.profile.tenant, skill_id, context.profile.user_id)
 
 
 def _candidate(
@@ -126,7 +133,7 @@ def _rejection(skill: RegisteredSkill, intent: IntentSpec, context: TurnContext,
         profile.only_skills and skill_id not in profile.only_skills
     ):
         return Rejection.NOT_ENABLED
-    if not registry.speaks(skill.manifest.id, profile.locale).served:
+    if not speaks(skill.manifest, profile.locale).served:
         return Rejection.LOCALE
     if intent.needs_screen and not profile.has_screen:
         return Rejection.DEVICE
@@ -178,7 +185,7 @@ class _Evidence:
             carried_slots=sum(slot.carried for slot in slots) / len(slots) if slots else 0.0,
             same_skill=1.0 if skill_id == context.last_skill else 0.0,
             answers_prompt=1.0 if _answers_prompt(hypothesis, context) else 0.0,
-            locale_exact=1.0 if registry.speaks(skill_id, profile.locale).exact else 0.0,
+            locale_exact=1.0 if self._exact(hypothesis) else 0.0,
             enabled_by_user=1.0 if registry.chosen_by(profile.tenant, skill_id, profile.user_id) else 0.0,
             used_recently=1.0 if recent else 0.0,
             used_often=self._feedback.used_often(profile.tenant, profile.user_id, skill_id, context.now),
@@ -186,6 +193,10 @@ class _Evidence:
             popularity=self._feedback.popularity(profile.tenant, skill_id, hypothesis.intent),
             rewritten=1.0 if rewritten else 0.0,
         )
+
+    def _exact(self, hypothesis: Hypothesis) -> bool:
+        skill = self._registry.find(hypothesis.skill_id, hypothesis.version)
+        return skill is not None and speaks(skill.manifest, self._context.profile.locale).exact
 
     def _heard(self, reading: Interpretation) -> Alternative:
         known = reading.alternative < len(self._alternatives)

@@ -104,7 +104,7 @@ async def test_a_stored_skill_that_cannot_be_read_is_left_out_alone() -> None:
     here = replica(store)
     await here.register(manifest(), "host:1")
     await here.register(manifest("tea"), "host:1")
-    await store.put("@platform", "skill/tea", b"[]", ttl=10)
+    await store.put("@platform", "skill/tea/1.0.0", b"[]", ttl=10)
     there = Registrations(SkillRegistry(), store, _unreadable_tea)
     await there.catch_up()
     assert [skill.manifest.id for skill in there.registry.all()] == ["coffee"]

@@ -41,7 +41,7 @@ def registry(*ids: str) -> SkillRegistry:
 
 async def test_each_pool_is_told_of_each_skill_once() -> None:
     lessons = NotedLessons()
-    teaching = Teaching(registry("clock", "lists"), ("nlu", "nlu-de"), lessons)
+    teaching = Teaching(registry("clock", "lists"), ("nlu", "nlu-de"), lessons, b"+".join)
     assert await teaching.tell()
     assert await teaching.tell()
     assert sorted(lessons.told) == [(p, s) for p in ("nlu", "nlu-de") for s in (b"clock", b"lists")]
@@ -52,7 +52,7 @@ async def test_each_pool_is_told_of_each_skill_once() -> None:
 )
 async def test_a_pool_that_could_not_listen_is_told_again(error: AntiphonError) -> None:
     lessons = NotedLessons({"nlu-de": error})
-    teaching = Teaching(registry("clock"), ("nlu", "nlu-de"), lessons)
+    teaching = Teaching(registry("clock"), ("nlu", "nlu-de"), lessons, b"+".join)
     assert not await teaching.tell()
     lessons.failing.clear()
     assert await teaching.tell()
@@ -61,7 +61,7 @@ async def test_a_pool_that_could_not_listen_is_told_again(error: AntiphonError) 
 
 async def test_what_is_refused_for_good_is_not_repeated() -> None:
     lessons = NotedLessons({"nlu": InvalidInput("no", reason="MANIFEST_INVALID")})
-    teaching = Teaching(registry("clock"), ("nlu",), lessons)
+    teaching = Teaching(registry("clock"), ("nlu",), lessons, b"+".join)
     assert await teaching.tell()
     lessons.failing.clear()
     assert await teaching.tell()
@@ -72,14 +72,14 @@ async def test_a_skill_without_a_manifest_of_its_own_is_nobodys_business() -> No
     skills = SkillRegistry()
     skills.register(Manifest("dialogue", "1.0.0", ("en",), (IntentSpec("dialogue.help"),)), built_in=True)
     lessons = NotedLessons()
-    assert await Teaching(skills, ("nlu",), lessons).tell()
+    assert await Teaching(skills, ("nlu",), lessons, b"+".join).tell()
     assert lessons.told == []
 
 
 def test_it_is_done_with_the_skills_as_they_are_and_not_with_those_before() -> None:
     async def scenario() -> list[bool]:
         skills, lessons = registry(), NotedLessons()
-        teaching = Teaching(skills, ("nlu",), lessons)
+        teaching = Teaching(skills, ("nlu",), lessons, b"+".join)
         following = asyncio.create_task(teaching.follow())
         await asyncio.sleep(0.1)
         empty = teaching.done

@@ -7,9 +7,10 @@ in eight is used for a second wish too, so that rewriting it must fail somebody.
 The people: who is not served gives up, says the same again, says what the crowd says next (a wording that is seldom any
 better: the trap of looking one step ahead), falls back on the plainest words, or tries anything else. Some failures are
 a wrong answer instead of none: the platform does not know, and if the person then gives up in silence it counts the
-turn as completed. One session in five goes on to another wish. What the platform sees of all this are words, times and
-its own outcomes; how a turn ended is told by `services.arbitration.learning.rewards`, as in production. All shares are
-assumptions, none is measured on people: there are two sets of them, for and against looking one step ahead.
+turn as completed. Each wish has an intent of its own, without values. One session in five goes on to another wish. What
+the platform sees of all this are words, readings, times and its own outcomes; how a turn ended is told by
+`services.arbitration.learning.rewards`, as in production. All shares are assumptions, none is measured on people: there
+are two sets of them, for and against looking one step ahead.
 """
 
 from __future__ import annotations
@@ -178,6 +179,7 @@ class _Simulation:
             text=words,
             outcome="answered" if answered else "not_understood",
             intent=intent,
+            form=f"{intent}()",
             rewrite_id="rw" if read != words else "",
         )
         said = Said(plain(words))

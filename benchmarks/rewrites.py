@@ -4,7 +4,8 @@
 
 Rewrites are mined from one set of sessions and tried on another of the same world (`benchmarks.rephrasing` says how
 people behave there, in two ways). The baseline publishes what people most often say next. A defect is a wish that the
-first words did not fulfil; harmed are wishes that the words themselves would have fulfilled.
+first words did not fulfil; harmed are wishes that the words themselves would have fulfilled. Here a rewrite takes the
+place of the words; the front door reads it beside them, and takes back one that does worse, so that it harms less.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ WORLD, TRAINING, TRIAL = 11, 12, 13
 """Seeds."""
 
 LOOK_UP_LIMIT_MS = 5.0
+LEAST_FEWER = 0.3
+"""What the paper reports of its users: over 30 % fewer defects."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -54,7 +57,9 @@ def _world(name: str, habits: Habits, count: int) -> None:
         _line(label, sessions(world, count, TRIAL, rewrites), rewrites)
     outcome = _line("absorbing chain, ours", sessions(world, count, TRIAL, ours), ours)
     fewer = 1 - outcome.defect_rate / plain.defect_rate
-    print(f"defects {plain.defect_rate:.1%} -> {outcome.defect_rate:.1%}: {fewer:.0%} fewer")
+    verdict = "ok" if fewer >= LEAST_FEWER else "MISSED"
+    print(f"defects {plain.defect_rate:.1%} -> {outcome.defect_rate:.1%}: ", end="")
+    print(f"{fewer:.0%} fewer (limit {LEAST_FEWER:.0%}): {verdict}")
 
 
 def _mined(rows: Sequence[Interaction], rules: Rules) -> dict[str, str]:

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -42,9 +42,8 @@ class Rules:
 
     Attributes:
         gain: how many times likelier success by the other wording must be than by staying.
-        imputed: count those who gave up, and those whom the words themselves served with the same intent, as wanting
-            what the ones want who ended well in other words; see `worth`. False is the rule of the paper, in which
-            they count against every other wording (`python -m benchmarks rewrites` shows both).
+        imputed: who gave up, or ended well in words of the same meaning, counts for the other wording; see `worth`.
+            False is the rule of the paper, in which they count against it (`python -m benchmarks rewrites` shows both).
         count: people (or sessions, where nobody is known) who went from the one to the other, at least.
         success: least probability that the other wording succeeds by itself.
         most: rewrites of one tenant and language.
@@ -55,6 +54,13 @@ class Rules:
     count: int = 5
     success: float = 0.5
     most: int = 1_000
+
+
+class Meaning(NamedTuple):
+    """What a wording was taken to mean: an intent without values, or else the very words: values are not in the log."""
+
+    intent: str
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +122,12 @@ class Chain:
 
 
 def mine(
-    chain: Chain, meant: Mapping[str, Counter[str]], risky: frozenset[str], rules: Rules | None = None
+    chain: Chain, meant: Mapping[str, Counter[Meaning]], risky: frozenset[str], rules: Rules | None = None
 ) -> list[Found]:
     """The best rewrite of each wording that passes the rules, by score.
 
     Args:
-        meant: for each wording that may be published, the intents with which it ended well, and how often; other
-            wordings are left alone.
+        meant: what each wording that may be published meant when it ended well, and how often; others are left alone.
         risky: wordings of high risk, which are neither rewritten nor reached by a rewrite.
     """
     rules = rules or Rules()
@@ -133,47 +138,51 @@ def mine(
             continue
         staying = reach.get(source, 0.0)
         for target, score in sorted(reach.items(), key=lambda item: (-item[1], item[0])):
-            if target == source or target not in meant or target in risky:
-                continue
-            intent = _commonest(meant[target])
-            gained = worth(source, target, reach, success(rows[target]), _share(meant[source], intent))
-            gained = gained if rules.imputed else score
-            if gained <= rules.gain * staying:
-                continue
             counted = chain.reached(source, target)
-            if counted >= rules.count and success(rows[target]) >= rules.success:
+            if target == source or target not in meant or target in risky or counted < rules.count:
+                continue
+            gained = worth(source, target, reach, rows, meant) if rules.imputed else score
+            if gained > rules.gain * staying and success(rows[target]) >= rules.success:
                 good, bad = rows[source][SUCCESS], rows[source].total() - rows[source][SUCCESS]
+                intent = _commonest(meant[target]).intent
                 found.append(Found(source, target, intent, gained, staying, counted, good, bad))
                 break
     found.sort(key=lambda rewrite: (-rewrite.count * rewrite.worth, rewrite.source))
     return _without_chains(found[: rules.most])
 
 
-def worth(source: str, target: str, reach: Mapping[str, float], works: float, same: float) -> float:
+def worth(
+    source: str,
+    target: str,
+    reach: Mapping[str, float],
+    rows: Mapping[str, Counter[str]],
+    meant: Mapping[str, Counter[Meaning]],
+) -> float:
     """Probability that who says `source` ends well at once when it is read as `target`.
 
-    Whom `source` does not serve wants what `target` gives as often as those do who ended well in other words; who gave
-    up is no different. Whom `source` serves by itself is served by `target` too as far as both mean the same; where
-    the words are ambiguous, the others are lost.
-
-    Args:
-        reach: probability of ending well by each wording, for who begins with `source`.
-        works: probability that `target` succeeds by itself.
-        same: share of the good ends of `source` that had the intent of `target`.
+    Whom `source` does not serve wants what those want who ended well in other words; who gave up is no different. Of
+    all who ended well, `target` serves those who did so by it, or in words of the same meaning: where `source` is
+    ambiguous, the others are lost. `reach` is the probability of ending well by each wording, for who begins with
+    `source`.
     """
+    meaning = _commonest(meant[target])
     staying = reach.get(source, 0.0)
     others = sum(reach.values()) - staying
-    if others <= 0.0:
-        return 0.0
-    return works * reach[target] / others * (1.0 - staying + staying * same)
+    served = reach[target] + sum(
+        probability * _share(meant.get(state, Counter()), meaning)
+        for state, probability in reach.items()
+        if state not in (source, target)
+    )
+    alike = staying * _share(meant[source], meaning)
+    return success(rows[target]) * (alike + (1.0 - staying) * served / others)
 
 
-def _commonest(intents: Counter[str]) -> str:
-    return min(intents, key=lambda name: (-intents[name], name), default="")
+def _commonest(meanings: Counter[Meaning]) -> Meaning:
+    return min(meanings, key=lambda meaning: (-meanings[meaning], meaning), default=Meaning(""))
 
 
-def _share(intents: Counter[str], intent: str) -> float:
-    return intents[intent] / intents.total() if intents.total() else 0.0
+def _share(meanings: Counter[Meaning], meaning: Meaning) -> float:
+    return meanings[meaning] / meanings.total() if meanings.total() else 0.0
 
 
 def most_frequent_next(chain: Chain, rules: Rules | None = None) -> dict[str, str]:
@@ -316,11 +325,12 @@ def mine_log(rows: Iterable[Interaction], rules: Rules | None = None) -> list[Fo
     chain = Chain()
     for walk in walks(turns):
         chain.add(walk)
-    meant: dict[str, Counter[str]] = defaultdict(Counter)
+    meant: dict[str, Counter[Meaning]] = defaultdict(Counter)
     risky = set()
     for turn in turns:
         if turn.text:
-            meant[turn.text][turn.intent] += int(turn.reward == 1.0 and not turn.rewrite_id)
+            meaning = Meaning(turn.intent, "" if turn.form.endswith("()") else turn.text)
+            meant[turn.text][meaning] += int(turn.reward == 1.0 and not turn.rewrite_id)
             if turn.risk == "high":
                 risky.add(turn.text)
     return mine(chain, meant, frozenset(risky), rules)

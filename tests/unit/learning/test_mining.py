@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from services.arbitration.learning.mining import (
     FAILURE,
     SUCCESS,
     Chain,
+    Meaning,
     Rules,
     Walk,
     absorptions,
@@ -69,7 +71,8 @@ def sessions(*paths: tuple[str, bool], people: int = 6) -> Chain:
     return chain
 
 
-MEANT = {name: Counter({"tv.on": 1}) for name in "abc"}
+TV, RADIO = Meaning("tv.on"), Meaning("radio.on")
+MEANT = {name: Counter({TV: 1}) for name in "abc"}
 
 
 class TestPublishing:
@@ -107,11 +110,28 @@ class TestPublishing:
 
     def test_words_with_two_meanings_stay_when_more_would_lose_than_gain(self) -> None:
         chain = sessions(*[("a", True)] * 3, ("a c", True), ("a c", True), ("c", True))  # three in five mean the radio
-        ambiguous = {"a": Counter({"radio.on": 3}), "c": Counter({"tv.on": 3})}
+        ambiguous = {"a": Counter({RADIO: 3}), "c": Counter({TV: 3})}
         assert not mine(chain, ambiguous, frozenset())
-        alike = {**ambiguous, "a": Counter({"tv.on": 3})}
+        alike = {**ambiguous, "a": Counter({TV: 3})}
         (found,) = mine(chain, alike, frozenset())
         assert [found.staying, found.worth] == pytest.approx([0.6, 1.0])
+
+    def test_other_words_of_the_same_meaning_speak_for_a_rewrite(self) -> None:
+        chain = sessions(("a", True), ("a b", True), ("a c", True), ("b", True), ("c", True))
+        (found,) = mine(chain, MEANT, frozenset())
+        assert (found.source, found.target) == ("a", "b")
+        assert found.worth == pytest.approx(1.0)
+        assert not mine(chain, {**MEANT, "a": Counter(), "c": Counter({RADIO: 1})}, frozenset())
+
+    def test_words_with_values_mean_nothing_but_themselves(self) -> None:
+        rows = []
+        for number, then in enumerate(["", "volume five", "volume six"] * 6):
+            said = {"user": f"p{number}", "intent": "volume.set", "form": "volume.set(level)"}
+            rows.append(row(f"{number}a", at=0.0, text="volume", reward=0.0 if then else 1.0, **said))
+            if then:
+                rows.append(row(f"{number}b", at=9.0, text=then, **said))
+        assert not mine_log(rows)
+        assert mine_log([replace(each, form="volume.set()") for each in rows])
 
     def test_what_works_well_enough_stays(self) -> None:
         chain = sessions(("a", True), ("a c", True), ("c", True))

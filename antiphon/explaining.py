@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from antiphon.arbitration.v1 import arbitration_pb2, decision_pb2
-from antiphon.rendering import milliseconds, word
+from antiphon.rendering import milliseconds, named, word
 from antiphon.skill.v1 import manifest_pb2
 from antiphon.types.v1 import latency_pb2, understanding_pb2
 
@@ -119,13 +119,13 @@ def _header(answer: arbitration_pb2.ExplainResponse, ink: Ink) -> Iterator[str]:
     yield f"heard      {f'“{heard}”' if heard else ink.faint('(words are not kept)')}"
     yield f"did        {ink.strong(_DONE.get(decision.outcome, 'nothing') + about)}{_slots(winner)}"
     yield from _wrapped("because    ", _because(decision))
-    kinds = [word(arbitration_pb2.FeedbackKind.Name(kind), "FEEDBACK_KIND_") for kind in answer.feedback]
+    kinds = [word(named(arbitration_pb2.FeedbackKind.Name, kind), "FEEDBACK_KIND_") for kind in answer.feedback]
     if kinds:
         yield f"ended      {', '.join(kinds)}"
 
 
 def _because(decision: decision_pb2.Decision) -> str:
-    reason = decision_pb2.DecisionReason.Name(decision.reason).removeprefix("DECISION_REASON_")
+    reason = named(decision_pb2.DecisionReason.Name, decision.reason).removeprefix("DECISION_REASON_")
     first, second = _open(decision, 0), _open(decision, 1)
     if decision.explored:
         return f"A second best, {_name(first)}, was tried instead of {_name(second)}, to learn which one is better."
@@ -134,7 +134,7 @@ def _because(decision: decision_pb2.Decision) -> str:
         second=_name(second),
         p=first.score,
         q=second.score,
-        risk=word(manifest_pb2.Risk.Name(first.risk), "RISK_"),
+        risk=word(named(manifest_pb2.Risk.Name, first.risk), "RISK_"),
         threshold=decision.threshold,
         needed=f": {decision.threshold:.2f} is needed" if decision.threshold else "",
         missing=", ".join(first.missing_slots) or "something",
@@ -187,7 +187,7 @@ def _line(number: int, candidate: decision_pb2.Candidate, won: bool, ink: Ink) -
 def _said(candidate: decision_pb2.Candidate) -> str:
     if not candidate.fulfilment:
         return "not asked" if candidate.eligible else ""
-    said = word(understanding_pb2.Fulfilment.Name(candidate.fulfilment), "FULFILMENT_")
+    said = word(named(understanding_pb2.Fulfilment.Name, candidate.fulfilment), "FULFILMENT_")
     took = f" in {milliseconds(candidate.elapsed):.0f} ms" if candidate.HasField("elapsed") else ""
     why = f" ({_clean(candidate.fulfilment_reason)})" if candidate.fulfilment_reason else ""
     return f"{said}{took}{why}"
@@ -245,7 +245,7 @@ def _group(feature: decision_pb2.Feature) -> str:
 def _lost(
     candidate: decision_pb2.Candidate, best: decision_pb2.Candidate, won: bool, decision: decision_pb2.Decision
 ) -> str:
-    reason = decision_pb2.RejectionReason.Name(candidate.rejection_reason).removeprefix("REJECTION_REASON_")
+    reason = named(decision_pb2.RejectionReason.Name, candidate.rejection_reason).removeprefix("REJECTION_REASON_")
     if won or candidate.hypothesis_id == best.hypothesis_id:
         return ""
     if reason in _LOST:
@@ -282,7 +282,7 @@ def _costs(decision: decision_pb2.Decision, ink: Ink) -> Iterator[str]:
         return
     told = []
     for one in sorted(decision.costs, key=lambda one: one.cost):
-        name = word(decision_pb2.DecisionOutcome.Name(one.outcome), "DECISION_OUTCOME_")
+        name = word(named(decision_pb2.DecisionOutcome.Name, one.outcome), "DECISION_OUTCOME_")
         text = f"{name} {one.cost:.2f}"
         told.append(ink.strong(text) if one.outcome == decision.outcome else text)
     yield f"costs      {' < '.join(told)}  (in needless questions)"
@@ -314,7 +314,7 @@ def stage_lines(stages: Sequence[decision_pb2.StageReport], ink: Ink | None = No
     yield f"{'stage':<18} {'took':>8} {'of':>6}   (ms; the bar is the budget)"
     for stage in stages:
         took, budget = milliseconds(stage.elapsed), milliseconds(stage.deadline)
-        name = word(latency_pb2.Stage.Name(stage.stage), "STAGE_")
+        name = word(named(latency_pb2.Stage.Name, stage.stage), "STAGE_")
         share = took / budget if budget > 0 else 0.0
         instead = _INSTEAD.get(stage.fallback, word(stage.fallback))
         line = f"  {name:<16} {took:8.1f} {budget:6.0f}   {filled(share, BUDGET_COLUMNS)}"

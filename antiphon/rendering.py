@@ -116,19 +116,19 @@ def _stop(event: assistant_pb2.ConverseResponse) -> Iterator[str]:
 
 
 def _ending(event: assistant_pb2.ConverseResponse) -> Iterator[str]:
-    reason = session_pb2.SessionEndingReason.Name(event.session_ending.reason)
+    reason = named(session_pb2.SessionEndingReason.Name, event.session_ending.reason)
     yield f"ending     {word(reason, 'SESSION_ENDING_REASON_')}"
 
 
 def _completed(event: assistant_pb2.ConverseResponse) -> Iterator[str]:
     completed = event.turn_completed
     by = f" by {completed.skill_id}" if completed.skill_id else ""
-    status = word(assistant_pb2.TurnStatus.Name(completed.status), "TURN_STATUS_")
+    status = word(named(assistant_pb2.TurnStatus.Name, completed.status), "TURN_STATUS_")
     yield f"turn       {status}{by}, id {event.turn_id}"
 
 
 def _endpoint(endpoint: speech_pb2.EndpointEvent) -> Iterator[str]:
-    reason = word(speech_pb2.EndpointReason.Name(endpoint.reason), "ENDPOINT_REASON_")
+    reason = word(named(speech_pb2.EndpointReason.Name, endpoint.reason), "ENDPOINT_REASON_")
     wait = milliseconds(endpoint.decided_offset) - milliseconds(endpoint.speech_end_offset)
     early = " (eager)" if endpoint.is_eager else ""
     if endpoint.is_withdrawn:
@@ -155,8 +155,8 @@ _DESCRIBERS: dict[str, Callable[[assistant_pb2.ConverseResponse], Iterator[str]]
 
 def decision_lines(decision: decision_pb2.Decision) -> Iterator[str]:
     """What was decided, why, and what else was on the table."""
-    outcome = word(decision_pb2.DecisionOutcome.Name(decision.outcome), "DECISION_OUTCOME_")
-    reason = word(decision_pb2.DecisionReason.Name(decision.reason), "DECISION_REASON_")
+    outcome = word(named(decision_pb2.DecisionOutcome.Name, decision.outcome), "DECISION_OUTCOME_")
+    reason = word(named(decision_pb2.DecisionReason.Name, decision.reason), "DECISION_REASON_")
     yield f"decision   {outcome}: {reason} (score {decision.score:.2f}, needed {decision.threshold:.2f})"
     for index, candidate in enumerate(decision.candidates):
         won = decision.HasField("winner_index") and decision.winner_index == index
@@ -169,10 +169,10 @@ def candidate_line(candidate: decision_pb2.Candidate) -> str:
     slots = ", ".join(f"{slot.name}={slot.text or slot.value.WhichOneof('kind')}" for slot in reading.slots)
     remarks = []
     if candidate.fulfilment:
-        said = word(understanding_pb2.Fulfilment.Name(candidate.fulfilment), "FULFILMENT_")
+        said = word(named(understanding_pb2.Fulfilment.Name, candidate.fulfilment), "FULFILMENT_")
         remarks.append(f"skill says {said}")
     if candidate.rejection_reason:
-        remarks.append(word(decision_pb2.RejectionReason.Name(candidate.rejection_reason), "REJECTION_REASON_"))
+        remarks.append(word(named(decision_pb2.RejectionReason.Name, candidate.rejection_reason), "REJECTION_REASON_"))
     intent = reading.intent or candidate.skill_id or "out of scope"
     parts = [f"{intent:<26} {candidate.score:.2f}", f"[{slots}]" if slots else "", "; ".join(remarks)]
     return "  ".join(part for part in parts if part)
@@ -189,7 +189,7 @@ def ledger_lines(ledger: latency_pb2.LatencyLedger) -> Iterator[str]:
     first, last = min(min(s for s, _ in spans), 0.0), max(max(e for _, e in spans), 1.0)
     yield f"latency    ms from the end of speech; the bar is {first:.0f} to {last:.0f}"
     for entry, start, length in entries:
-        stage = word(latency_pb2.Stage.Name(entry.stage), "STAGE_")
+        stage = word(named(latency_pb2.Stage.Name, entry.stage), "STAGE_")
         models = [f"{m.model} ({m.backend})" for m in entry.models] or [entry.skill_id]
         remark = "".join(
             text for flag, text in ((entry.speculative, " speculative"), (entry.discarded, " unused")) if flag
@@ -207,6 +207,14 @@ def bar(start: float, end: float, first: float, last: float, columns: int = BAR_
     left = min(int((start - first) * scale), columns - 1)
     right = max(left + 1, min(round((end - first) * scale), columns))
     return " " * left + ("█" if end > start else "▏") * (right - left) + " " * (columns - right)
+
+
+def named(name: Callable[..., str], number: int) -> str:
+    """A constant's name by its enum's `Name`; its number where a newer server says what this version does not know."""
+    try:
+        return name(number)
+    except ValueError:
+        return str(number)
 
 
 def word(constant: str, prefix: str = "") -> str:

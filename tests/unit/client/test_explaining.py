@@ -165,6 +165,18 @@ def test_stages_show_what_was_missed_and_what_was_shed() -> None:
     ]
 
 
+def test_what_a_newer_server_says_is_told_by_its_number() -> None:
+    newer = decision()
+    newer.reason = 99  # type: ignore[assignment]
+    newer.outcome = 98  # type: ignore[assignment]
+    newer.candidates[0].fulfilment = 97  # type: ignore[assignment]
+    newer.candidates[1].rejection_reason = 96  # type: ignore[assignment]
+    newer.stages.add(stage=95)
+    text = "\n".join(told(newer))
+    assert "because    99." in text
+    assert "97 in 12 ms" in text
+
+
 def test_colour_is_for_terminals_alone() -> None:
     answer = arbitration_pb2.ExplainResponse(decision=decision())
     plain, painted = list(explanation_lines(answer)), list(explanation_lines(answer, Ink(on=True)))

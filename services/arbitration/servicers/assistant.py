@@ -28,7 +28,7 @@ from services.arbitration.inputs import (
 )
 from services.arbitration.opening import Opening, no_sound
 from services.arbitration.replica import FrontDoor
-from services.arbitration.servicers.streaming import Grant, Stream
+from services.arbitration.servicers.streaming import Stream, Watch
 from services.runtime.audio import AudioFormat, Encoding
 from services.runtime.calls import Call
 from services.runtime.errors import FailedPrecondition, InvalidInput
@@ -68,18 +68,13 @@ class AssistantServicer:
         ports = SessionPorts.of(self._door.channels, config, self._door.grammars, self._door.judge.shedding)
         conversation = Conversation(self._door.premises(ports, end_silence), opening)
         await self._door.until_taught()
-        inbox = _Inbox(requests, format_, ports.recogniser, opening.profile)
-        stream = Stream(conversation, self._messages(config, opening), call, self._grant(config, call))
+        account = Account(call.principal.tenant, call.principal.user, config.context.home)
+        watch = Watch(self._door.claims, account, config.context.device.device_id)
+        watch.over(config.wake)
+        inbox = _Inbox(requests, format_, ports.recogniser, opening.profile, watch)
+        stream = Stream(conversation, self._messages(config, opening), call, watch)
         async for message in stream.run(inbox.inputs()):
             yield message
-
-    def _grant(self, config: assistant_pb2.ConverseConfig, call: Call) -> Grant | None:
-        """What ClaimActivation granted to this device; None without one."""
-        if not config.wake.activation_id:
-            return None
-        account = Account(call.principal.tenant, call.principal.user, config.context.home)
-        device = config.context.device.device_id
-        return Grant(self._door.claims, account, config.wake.phrase, config.wake.activation_id, device)
 
     def _locale(self, config: assistant_pb2.ConverseConfig, call: Call) -> str:
         """The first of the client's languages that is served and that some skill answers in, else the first served:
@@ -128,7 +123,9 @@ class _Inbox:
         format_: AudioFormat | None,
         recogniser: GrpcRecogniser,
         profile: Profile,
+        watch: Watch,
     ) -> None:
+        self._watch = watch
         self._requests = requests
         self._format = format_
         self._recogniser = recogniser
@@ -186,7 +183,9 @@ class _Inbox:
             case "start_turn":
                 start = control.start_turn
                 turn_type = _TURN_TYPES.get(start.turn_type, TurnType.INITIAL)
-                return StartTurn(turn_type, _key(start.idempotency_key, "control.start_turn.idempotency_key"))
+                key = _key(start.idempotency_key, "control.start_turn.idempotency_key")
+                self._watch.over(start.wake)
+                return StartTurn(turn_type, key)
             case "cancel_turn":
                 return CancelTurn(control.cancel_turn.turn_id)
             case "update_context":

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 from antiphon.arbitration.v1 import assistant_pb2
@@ -29,27 +28,48 @@ ACKNOWLEDGE_S = 1.0
 MEASURED = (Mark.ENDPOINT, Mark.FINAL, Mark.DECISION, Mark.FIRST_TEXT, Mark.FIRST_AUDIBLE, Mark.COMPLETED)
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """An activation that a device says it was granted."""
+class Watch:
+    """Sees whether the activation that a conversation rests on went to another device.
 
-    claims: Claims
-    account: Account
-    phrase: str
-    activation_id: str
-    device_id: str
+    While the claims cannot be compared the device goes on: it was granted once.
 
-    async def lost(self) -> None:
-        """Returns when another device answers; never if this one does.
+    Attributes:
+        lost: the activation that did.
+    """
 
-        While the claims cannot be compared the device goes on: it was granted once.
-        """
-        try:
-            if await self.claims.lost(self.account, self.phrase, self.activation_id, self.device_id):
-                return
-        except AntiphonError as error:
+    def __init__(self, claims: Claims, account: Account, device_id: str) -> None:
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._claims = claims
+        self._account = account
+        self._device_id = device_id
+        self._task: asyncio.Task[bool] | None = None
+
+    def over(self, wake: assistant_pb2.Wake) -> None:
+        """From now on over this wake's activation, if it names one, in place of the last."""
+        if not wake.activation_id:
+            return
+        if self._task is not None:
+            self._task.cancel()
+        self._task = asyncio.create_task(
+            self._claims.lost(self._account, wake.phrase, wake.activation_id, self._device_id)
+        )
+        self._task.add_done_callback(lambda task: self._seen(task, wake.activation_id))
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self.lost.cancel()
+
+    def _seen(self, task: asyncio.Task[bool], activation_id: str) -> None:
+        if task.cancelled() or self.lost.done():
+            return
+        error = task.exception()
+        if isinstance(error, AntiphonError):
             log.warning("a grant was not compared: %s", error.reason)
-        await asyncio.get_running_loop().create_future()
+        elif error is not None:
+            self.lost.set_exception(error)  # a defect is told as one
+        elif task.result():
+            self.lost.set_result(activation_id)
 
 
 class Stream:
@@ -58,8 +78,8 @@ class Stream:
     A conversation whose device was granted too early ends as soon as another one answers.
     """
 
-    def __init__(self, conversation: Conversation, messages: Messages, call: Call, grant: Grant | None) -> None:
-        self._grant = grant
+    def __init__(self, conversation: Conversation, messages: Messages, call: Call, watch: Watch) -> None:
+        self._watch = watch
         self._conversation = conversation
         self._messages = messages
         self._call = call
@@ -67,25 +87,22 @@ class Stream:
         call.complete_ending = self._number
 
     async def run(self, inputs: AsyncIterator[Input]) -> AsyncGenerator[assistant_pb2.ConverseResponse, None]:
-        revoked = asyncio.create_task(self._grant.lost()) if self._grant is not None else None
+        lost = self._watch.lost
         try:
-            async with aclosing(_or_silence(self._conversation.run(inputs), ACKNOWLEDGE_S, revoked)) as events:
+            async with aclosing(_or_silence(self._conversation.run(inputs), ACKNOWLEDGE_S, lost)) as events:
                 async for event in events:
                     self._call.resume_token = self._conversation.resume_token
                     for message in self._of(event):
                         self._number(message)
                         yield message
-            if revoked is not None and revoked.done():
-                revoked.result()  # a defect is told as one
-                yield self._revocation()
+            if lost.done():
+                yield self._revocation(lost.result())
         finally:
-            if revoked is not None:
-                revoked.cancel()
+            self._watch.close()
 
-    def _revocation(self) -> assistant_pb2.ConverseResponse:
-        assert self._grant is not None
+    def _revocation(self, activation_id: str) -> assistant_pb2.ConverseResponse:
         message = assistant_pb2.ConverseResponse()
-        message.activation_revoked.activation_id = self._grant.activation_id
+        message.activation_revoked.activation_id = activation_id
         message.activation_revoked.reason = "OTHER_DEVICE"
         self._number(message)
         return message
@@ -119,11 +136,11 @@ def _measure(ledger: LatencyLedger) -> None:
 
 
 async def _or_silence(
-    events: AsyncIterator[Event], limit_s: float, revoked: asyncio.Future[None] | None = None
+    events: AsyncIterator[Event], limit_s: float, revoked: asyncio.Future[str] | None = None
 ) -> AsyncGenerator[Event | None, None]:
     """The events, and None whenever `limit_s` seconds pass without one; no more after the first once `revoked`."""
     pending: asyncio.Future[Event] | None = None
-    ending: set[asyncio.Future[None]] = set()
+    ending: set[asyncio.Future[str]] = set()
     try:
         while not any(future.done() for future in ending):
             pending = pending or asyncio.ensure_future(anext(events))

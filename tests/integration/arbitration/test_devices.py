@@ -110,6 +110,26 @@ async def test_a_device_that_was_granted_too_early_is_told_in_its_conversation(c
     assert not any(event.WhichOneof("event") == "activation_revoked" for event in answered)
 
 
+async def test_a_device_that_starts_a_turn_without_the_grant_is_told_in_its_conversation(
+    channel: grpc.aio.Channel,
+) -> None:
+    stub = Stub(channel)
+    for device in ("near", "far"):
+        await stub.ClaimActivation(claim(device, -20, pb.CLAIM_POLICY_FIRST))
+    config = assistant_pb2.ConverseConfig(language_codes=["en"])
+    config.context.device.device_id = "far"
+    start = assistant_pb2.StartTurn(wake=assistant_pb2.Wake(phrase="alexa", activation_id="a-far"))
+
+    async def requests() -> AsyncIterator[Request]:
+        yield Request(config=config)
+        yield Request(control=assistant_pb2.ConverseControl(start_turn=start))
+        await asyncio.sleep(20)
+
+    stream = assistant_pb2_grpc.AssistantServiceStub(channel).Converse(requests(), timeout=20)
+    told = [event async for event in stream]
+    assert told[-1].activation_revoked.activation_id == "a-far"
+
+
 async def test_homes_that_share_credentials_answer_each(channel: grpc.aio.Channel) -> None:
     stub = Stub(channel)
     asked = [stub.ClaimActivation(claim(f"in {home}", -20, pb.CLAIM_POLICY_FIRST, home=home)) for home in "ab"]

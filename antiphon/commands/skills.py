@@ -42,8 +42,9 @@ async def run(options: argparse.Namespace) -> int:
             return _show([skill], [], options)
         if options.remove:
             removed = await client.remove(options.remove, options.version)
+            name = f"{options.remove} {options.version}".rstrip()
             if not options.json:
-                print(f"{options.remove}: {'removed' if removed else 'there was no such skill'}")
+                print(f"{name}: {'removed' if removed else 'there was no such skill'}")
             return OK if removed else FAILED
         return _show(await client.skills(options.locale), [], options)
 

@@ -49,7 +49,9 @@ class SkillRegistryServicer:
             if request.enable and not request.validate_only:
                 await self._registrations.enable(call.principal.tenant, manifest.id)
             skill = self._registry.find(manifest.id, manifest.version) or RegisteredSkill(manifest, request.address)
-            response.skills.append(self._message(skill, call.principal.tenant))
+            told = self._message(skill, call.principal.tenant)
+            told.enabled = told.enabled and self._registry.find_for(call.principal.tenant, manifest.id) is skill
+            response.skills.append(told)
         return response
 
     async def List(  # noqa: N802 - named by the contract

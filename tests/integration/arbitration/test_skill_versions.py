@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -71,6 +72,7 @@ class Kitchen:
     """
 
     channel: grpc.aio.Channel
+    target: str
     addresses: dict[str, str]
     events: list[assistant_pb2.ConverseResponse] = field(default_factory=list)
 
@@ -120,6 +122,14 @@ class Kitchen:
             while (await self.talk(user, text))[0] != answer:
                 pass  # a conversation takes its time
 
+    async def command(self, *words: str) -> list[str]:
+        """What `antiphon skills` prints of the toaster and of what stands beside it."""
+        command = (sys.executable, "-m", "antiphon", "skills", "--target", self.target, *words)
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        printed, _ = await asyncio.wait_for(process.communicate(), 60.0)
+        lines = [" ".join(line.split()) for line in printed.decode().splitlines()]
+        return [line for line in lines if line.startswith(("toaster", "1.0.0", "2.0.0"))]
+
     def deciding(self) -> list[str]:
         """Versions of the toaster among the candidates of the decisions in the last conversation."""
         decisions = [event.decision for event in self.events if event.HasField("decision")]
@@ -137,7 +147,7 @@ async def kitchen() -> AsyncIterator[Kitchen]:
         skills = (Toaster("1.0.0"), Toaster("2.0.0", BAGEL))
         served = [await serve([skill]) for skill in skills]
         addresses = {s.manifest.version: f"127.0.0.1:{port}" for s, (_, port) in zip(skills, served, strict=True)}
-        kitchen = Kitchen(channel, addresses)
+        kitchen = Kitchen(channel, platform.target, addresses)
         try:
             await kitchen.register("1.0.0", enable=True)
             await kitchen.register("2.0.0", enable=False)
@@ -188,3 +198,15 @@ async def test_versions_are_listed_and_removed_one_by_one(kitchen: Kitchen) -> N
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await kitchen.registry.Enable(request)
         assert (Failure(refused.value).code, Failure(refused.value).bad_fields) == (status, ["version"])
+
+
+async def test_the_command_line_pins_and_removes_versions(kitchen: Kitchen) -> None:
+    one, two = (kitchen.addresses[version] for version in ("1.0.0", "2.0.0"))
+    assert await kitchen.command() == [f"toaster 1.0.0 enabled, {one}, 1 intents, en", f"2.0.0 beside, {two}"]
+    pinned = await kitchen.command("--enable", "toaster", "--version", "2.0.0", "--user", "ann")
+    assert pinned == [f"toaster 2.0.0 enabled, pinned, {two}, 2 intents, en", f"1.0.0 beside, {one}"]
+    assert await kitchen.talk("ann", "toast some bread") == ["How dark, asks 2.0.0?"]
+    assert await kitchen.command("--remove", "toaster", "--version", "2.0.0") == ["toaster 2.0.0: removed"]
+    assert await kitchen.talk("ann", "toast some bread") == ["How dark, asks 1.0.0?"]
+    beside = await kitchen.command("--register", two, "--beside")
+    assert beside == [f"toaster 2.0.0 not enabled, {two}, 2 intents, en"]

@@ -25,8 +25,9 @@ saw few sentences that nobody serves."""
 
 def support(intent: Intent, reading: LabelReading) -> float:
     """Probability that a sentence is for an intent, by those of its labels whose taxonomy was read."""
+    known = reading.labels.get
     told = [
-        sum(reading.labels.get(label, 0.0) for label in labels)
+        sum([known(label, 0.0) for label in labels])
         for taxonomy, labels in intent.taxonomies.items()
         if not reading.outside or taxonomy in reading.outside
     ]
@@ -51,7 +52,7 @@ def claimed(
         if not skills or intent.skill in skills
     }
     shares = {
-        name: sum(weight * support(intent, reading) for weight, reading in zip(weights, readings, strict=True))
+        name: sum([weight * support(intent, reading) for weight, reading in zip(weights, readings, strict=True)])
         for name, intent in intents.items()
     }
     labels = {label for intent in intents.values() for label in (*intent.labels, f"{INTENTS}:{intent.full_name}")}

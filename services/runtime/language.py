@@ -60,8 +60,13 @@ def best_supported(requested: Sequence[str], supported: Iterable[str]) -> str | 
         supported: tags of the models there are; the answer is one of these, spelled as here.
 
     Per request: the fallback chain, then the nearest relative within `MAX_DISTANCE`; `mul` only after every request
-    was refused by the models of single languages.
+    was refused by the models of single languages. An utterance is asked about this some ten times: it is remembered.
     """
+    return _best(tuple(requested), tuple(supported))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _best(requested: tuple[str, ...], supported: tuple[str, ...]) -> str | None:
     by_tag = {canonical(tag): tag for tag in supported}
     for wanted in requested:
         for step in fallbacks(wanted)[:-1]:

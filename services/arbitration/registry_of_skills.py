@@ -199,7 +199,10 @@ class SkillRegistry:
         return self._for(tenant, user, sorted(self._skills))
 
     def _for(self, tenant: str, user: str, ids: Iterable[str]) -> tuple[RegisteredSkill, ...]:
-        found = (self.find_for(tenant, skill_id, user) for skill_id in ids)
+        found = (  # asked for every turn: a skill in one version, as most are, takes no look at pins
+            versions[0] if len(versions := self._skills[skill_id]) == 1 else self.find_for(tenant, skill_id, user)
+            for skill_id in ids
+        )
         return tuple(skill for skill in found if skill is not None)
 
     def serving(self, intent: str) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]] = 
         conversing.add,
         "antiphon converse question.wav --out reply.wav\n"
         '  antiphon converse --text "what is three times four"\n'
+        '  antiphon converse --text "unlock the front door" --text yes\n'
         "  antiphon converse --mic --locale de",
     ),
     "transcribe": (
@@ -122,6 +123,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for words in (2, 1):  # `models list` is a server's verb, `models` a client's
         if len(arguments) >= words and (serve := _server_verb(".".join(arguments[:words]))) is not None:
             return serve(arguments[1:])
+    if arguments and (parts := _parts(arguments[0])):
+        usage = f"antiphon {arguments[0]} {' | '.join(parts)} (each has --help)"
+        if arguments[1:] in (["-h"], ["--help"]):
+            print(f"usage: {usage}")
+            return 0
+        return _complain(f"say which: {usage}", USAGE)
     options = build_parser().parse_args(arguments)
     try:
         code: int = asyncio.run(options.run(options))
@@ -161,6 +168,13 @@ def build_parser() -> argparse.ArgumentParser:
         )
         add(verb)
     return parser
+
+
+def _parts(verb: str) -> tuple[str, ...]:
+    """The verbs below one that is none by itself, such as `learn`."""
+    if verb in _VERBS:
+        return ()
+    return tuple(name.partition(".")[2] for name in _SERVER_VERBS if name.startswith(f"{verb}."))
 
 
 def _server_verb(name: str) -> Callable[[Sequence[str]], int] | None:

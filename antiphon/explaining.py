@@ -25,6 +25,7 @@ TOLD_GROUPS, TOLD_FEATURES = 4, 2
 SLIGHT = 0.05
 """Points below which a feature is not worth a word."""
 
+_NOT_KEPT = "(words are not kept; `antiphon converse --keep-words` lets them be)"
 _DONE = {
     decision_pb2.DECISION_OUTCOME_EXECUTE: "executed",
     decision_pb2.DECISION_OUTCOME_CONFIRM: "asked whether to do",
@@ -116,7 +117,7 @@ def _header(answer: arbitration_pb2.ExplainResponse, ink: Ink) -> Iterator[str]:
     winner = _winner(decision)
     heard = _clean(next((c.interpretation.text for c in decision.candidates if c.interpretation.text), ""))
     about = f" {_name(winner)}" if winner is not None else ""
-    yield f"heard      {f'“{heard}”' if heard else ink.faint('(words are not kept)')}"
+    yield f"heard      {f'“{heard}”' if heard else ink.faint(_NOT_KEPT)}"
     yield f"did        {ink.strong(_DONE.get(decision.outcome, 'nothing') + about)}{_slots(winner)}"
     yield from _wrapped("because    ", _because(decision))
     kinds = [word(named(arbitration_pb2.FeedbackKind.Name, kind), "FEEDBACK_KIND_") for kind in answer.feedback]

@@ -157,7 +157,8 @@ def decision_lines(decision: decision_pb2.Decision) -> Iterator[str]:
     """What was decided, why, and what else was on the table."""
     outcome = word(named(decision_pb2.DecisionOutcome.Name, decision.outcome), "DECISION_OUTCOME_")
     reason = word(named(decision_pb2.DecisionReason.Name, decision.reason), "DECISION_REASON_")
-    yield f"decision   {outcome}: {reason} (score {decision.score:.2f}, needed {decision.threshold:.2f})"
+    needed = f" (score {decision.score:.2f}, needed {decision.threshold:.2f})" if decision.threshold else ""
+    yield f"decision   {outcome}: {reason}{needed}"
     for index, candidate in enumerate(decision.candidates):
         won = decision.HasField("winner_index") and decision.winner_index == index
         yield f"  {'>' if won else ' '} {candidate_line(candidate)}"

@@ -100,7 +100,7 @@ def evaluate_ranker(options: argparse.Namespace) -> int:
 async def _evaluate(options: argparse.Namespace) -> int:
     settings = _settings(options)
     place = ParquetPlace(_log_url(options, settings), keep_days=None)
-    kind = RankerKind(options.ranker)
+    kind = RankerKind(options.ranker.upper())
     gate = Gate(tolerance=options.tolerance, turns=options.turns)
     report = evaluate(await gathered(place.read(), await _chooser(kind)), gate)
     _print_report(kind, report)
@@ -174,7 +174,10 @@ def _settings(options: argparse.Namespace) -> PlatformSettings:
     port = options.port if options.port is not None else settings.port
     settings = replace(settings, state_dir=settings.state_dir or str(state_folder() / str(port)))
     if not settings.store_url and not Path(settings.state_dir).is_dir():
-        raise FailedPrecondition(f"no platform has kept its state in {settings.state_dir}", reason="STATE_MISSING")
+        raise FailedPrecondition(
+            f"no platform has kept its state in {settings.state_dir}; --port PORT or --config FILE names another",
+            reason="STATE_MISSING",
+        )
     return settings
 
 
@@ -225,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     mine.add_argument("--count", type=int, default=Rules().count, help="people, at least (default: %(default)s)")
     judge = _verb(verbs, "evaluate", evaluate_ranker, "estimate from the log what another ranker would be worth")
     kinds = [kind.lower() for kind in RankerKind]
-    judge.add_argument("--ranker", required=True, type=str.upper, choices=list(RankerKind), metavar="|".join(kinds))
+    judge.add_argument("--ranker", required=True, choices=kinds, metavar="|".join(kinds))
     judge.add_argument("--tolerance", type=float, default=Gate().tolerance, help="share of turns that may be lost")
     judge.add_argument("--turns", type=int, default=Gate().turns, help="turns that are needed (default: %(default)s)")
     judge.add_argument("--begin", action="store_true", help="if it passes, try it: in the shadow, for a few, for all")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from antiphon.arbitration.v1 import assistant_pb2
@@ -24,12 +24,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("file", nargs="?", type=Path, metavar="FILE", help="WAV file, 16 bit PCM, 8 to 48 kHz")
     source.add_argument("--mic", action="store_true", help="listen to the microphone, and play the answer")
-    source.add_argument("--text", help="a typed turn")
+    source.add_argument("--text", action="append", help="a typed turn; once more for each further one, as a dialogue")
     parser.add_argument("--out", type=Path, metavar="WAV", help="write the answer's audio here")
     parser.add_argument("--locale", default="en", help="language as a BCP-47 tag (default: en)")
     parser.add_argument(
         "--third-party-skills", action="store_true", help="let skills of third parties have what is said"
     )
+    parser.add_argument("--keep-words", action="store_true", help="let what is said be kept; `explain` shows it then")
     parser.add_argument("--fast", action="store_true", help="send the recording at once, not at the pace of speech")
     parser.add_argument("--features", action="store_true", help="ask for everything that led to the decision")
     parser.set_defaults(run=run)
@@ -39,18 +40,18 @@ async def run(options: argparse.Namespace) -> int:
     """Runs one conversation; 0 if every turn was answered."""
     config = base_config(options.locale, audible=options.text is None or options.out is not None)
     config.context.consent.third_party_skills = options.third_party_skills
+    config.context.consent.retain_text = options.keep_words
     if options.features:
         config.decision_detail = assistant_pb2.DECISION_DETAIL_FULL
     async with connect(Assistant, options) as assistant:
         if options.mic:
             return await _by_microphone(assistant, config, options)
         if options.text is not None:
-            events = assistant.converse(options.text, config=config)
-        else:
-            recording = read_wav(options.file)
-            config.input_format.CopyFrom(recording.format)
-            events = assistant.converse(spoken(recording, 0.0 if options.fast else 1.0), config=config)
-        return await _follow(events, options, None)
+            return await _by_keyboard(assistant, config, options)
+        recording = read_wav(options.file)
+        config.input_format.CopyFrom(recording.format)
+        events = assistant.converse(spoken(recording, 0.0 if options.fast else 1.0), config=config)
+        return await _follow(events, options)
 
 
 def base_config(locale: str, audible: bool = True) -> assistant_pb2.ConverseConfig:
@@ -69,6 +70,22 @@ async def spoken(recording: Recording, speed: float = 1.0) -> AsyncIterator[Item
         yield chunk
 
 
+async def _by_keyboard(assistant: Assistant, config: assistant_pb2.ConverseConfig, options: argparse.Namespace) -> int:
+    if len(options.text) == 1:
+        return await _follow(assistant.converse(options.text[0], config=config), options)
+    config.continuous = True
+    ended = asyncio.Semaphore()
+    return await _follow(assistant.converse(_one_by_one(options.text, ended), config=config), options, ended=ended)
+
+
+async def _one_by_one(texts: Sequence[str], ended: asyncio.Semaphore) -> AsyncIterator[Item]:
+    """Each text when the turn before it has ended, as `ended` tells; the end after the last one."""
+    for text in texts:
+        await ended.acquire()
+        yield text
+    await ended.acquire()
+
+
 async def _by_microphone(
     assistant: Assistant, config: assistant_pb2.ConverseConfig, options: argparse.Namespace
 ) -> int:
@@ -79,10 +96,17 @@ async def _by_microphone(
     with Microphone(ANSWER_RATE_HZ) as microphone:
         if not options.json:
             print("listening; Ctrl-C ends it", flush=True)
-        return await _follow(assistant.converse(microphone.chunks(), config=config), options, microphone)
+        events = assistant.converse(microphone.chunks(), config=config)
+        return await _follow(events, options, microphone=microphone)
 
 
-async def _follow(events: Responses, options: argparse.Namespace, microphone: Microphone | None) -> int:
+async def _follow(
+    events: Responses,
+    options: argparse.Namespace,
+    *,
+    microphone: Microphone | None = None,
+    ended: asyncio.Semaphore | None = None,
+) -> int:
     reply = Reply()
     printer = EventPrinter()
     async for event in events:
@@ -93,6 +117,8 @@ async def _follow(events: Responses, options: argparse.Namespace, microphone: Mi
         reply.take(event)
         if microphone is not None:
             await _sound(event, microphone)
+        if ended is not None and event.HasField("turn_completed"):
+            ended.release()
     if options.out is not None:
         if not reply.audio:
             printer.line(f"the answer has no audio: {options.out} was not written")

@@ -38,6 +38,8 @@ async def run(options: argparse.Namespace) -> int:
     async with connect(TrafficClient, options) as client:
         if options.action == "arms":
             reports = await client.arms(options.capability, options.locale, window_s=60 * options.minutes)
+            if not reports and not options.json:
+                print(f"no session went to an arm in the last {options.minutes} minutes")
             for report in reports:
                 print(as_json(report) if options.json else "\n".join(_report(report)))
             return OK
@@ -51,6 +53,8 @@ async def run(options: argparse.Namespace) -> int:
             splits = [await client.set(split, validate_only=options.check)]
         else:
             splits = await client.splits(options.capability, options.locale)
+    if not splits and not options.json:
+        print("nothing is split: every session goes to the usual pools (antiphon traffic set --help)")
     for split in splits:
         print(as_json(split) if options.json else "\n".join(_split(split)))
     return OK

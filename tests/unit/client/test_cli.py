@@ -57,6 +57,18 @@ def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.Captur
     assert capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["learn"], ["learn", "sing"], ["evaluate", "--model", "mine"]])
+def test_a_verb_that_is_only_a_family_names_its_members(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    assert f"antiphon {arguments[0]} {'evaluate | rewrites | rollout' if arguments[0] == 'learn' else 'nlu'}" in (
+        capsys.readouterr().err
+    )
+    assert cli.main([arguments[0], "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: antiphon {arguments[0]} ")
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [

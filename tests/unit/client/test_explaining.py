@@ -146,7 +146,7 @@ def test_words_that_were_not_kept_are_not_missed() -> None:
     made = decision()
     for one in made.candidates:
         one.interpretation.text = ""
-    assert told(made)[0] == "heard      (words are not kept)"
+    assert told(made)[0] == "heard      (words are not kept; `antiphon converse --keep-words` lets them be)"
 
 
 def test_stages_show_what_was_missed_and_what_was_shed() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from services.nlu.interpreter import Interpreter
 from services.nlu.library import Shelf, SkillLibrary
+from services.nlu.locales import adding
 from services.nlu.locales.adding import Addition, Locales, State
 from services.nlu.locales.lessons import Lesson, lesson
 from services.nlu.locales.material import NewLocale
@@ -169,3 +170,12 @@ async def test_a_damaged_model_is_passed_over(store: MemorySessionStore, library
     sister = Locales(store, library, learn=here)
     await sister.follow_once()
     assert not sister.readers
+
+
+async def test_more_intents_than_can_be_learnt_are_refused_at_once(
+    store: MemorySessionStore, library: SkillLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adding, "MAX_INTENTS", 2)
+    with pytest.raises(AntiphonError) as caught:
+        await Locales(store, library, learn=here).add(DANISH, "a")
+    assert caught.value.reason == "INTENTS_TOO_MANY"

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from benchmarks.clinc import Clinc, Labelled, as_skill
 from services.nlu.engines.labels import LabelEngine
 from services.nlu.one_vs_all.book import OneVsAll, probabilities
-from services.nlu.one_vs_all.teaching import teach
+from services.nlu.one_vs_all.teaching import Surroundings, teach
 from services.nlu.text import tokenise
 from services.runtime.model_store import ModelStore
 from services.runtime.onnx import OnnxClient
@@ -43,7 +43,8 @@ Reader = Callable[[Sequence[str]], Floats]
 def binary_models(train: dict[str, list[str]]) -> Reader:
     skills = [as_skill(name, sentences) for name, sentences in train.items()]
     began = time.perf_counter()
-    book = OneVsAll.of([teach(one, skills) for one in skills], "en")
+    around = Surroundings(skills)
+    book = OneVsAll.of([teach(one, around) for one in skills], "en")
     seconds = time.perf_counter() - began
     print(
         f"one model for each intent: trained in {seconds:.0f} s, {seconds / len(skills) * 1000:.0f} ms each; ", end=""

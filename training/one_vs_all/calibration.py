@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.nlu.one_vs_all.book import OUTSIDE, SCALE, OneVsAll
-from services.nlu.one_vs_all.teaching import teach
+from services.nlu.one_vs_all.teaching import Surroundings, teach
 from services.nlu.skills import Intent, Skill
 from services.nlu.text import tokenise
 
@@ -61,7 +61,8 @@ def case(train: dict[str, list[str]], nobody: list[str], phrases: int, skills: i
         Skill(f"s{at}", "1.0.0", ("en",), (Intent(f"s{at}", "do", (), {"en": tuple(lines)}),), digest=str(at))
         for at, lines in enumerate(said.values())
     ]
-    book = OneVsAll.of([teach(one, made) for one in made], "en")
+    around = Surroundings(made)
+    book = OneVsAll.of([teach(one, around) for one in made], "en")
     inside = [
         (text, at)
         for at, (name, lines) in enumerate(said.items())

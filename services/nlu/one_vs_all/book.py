@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from services.nlu.one_vs_all.features import sparse
+from services.nlu.one_vs_all.features import ByFeature, sparse
 from services.nlu.one_vs_all.fitting import BinaryModel
 from services.nlu.one_vs_all.models import SkillModels
 from services.nlu.text import Token
@@ -45,15 +45,12 @@ class OneVsAll:
     def __init__(self, models: Mapping[str, BinaryModel]) -> None:
         self.intents = tuple(models)
         own = list(models.values())
-        features = np.concatenate([np.zeros(0, np.int32), *(one.features for one in own)])
-        order = np.argsort(features, kind="stable")
-        numbers = np.repeat(np.arange(len(own), dtype=np.int32), [len(one.features) for one in own])
-        self._numbers = numbers[order]
-        self._weights = np.concatenate([np.zeros(0, np.float32), *(one.weights for one in own)])[order]
-        self._features, starts = np.unique(features[order], return_index=True)
-        self._starts = np.append(starts, len(order)).astype(np.int32)
+        self._index = ByFeature.of(
+            np.repeat(np.arange(len(own), dtype=np.int32), [len(one.features) for one in own]),
+            np.concatenate([np.zeros(0, np.int32), *(one.features for one in own)]),
+            np.concatenate([np.zeros(0, np.float32), *(one.weights for one in own)]),
+        )
         self._bias = np.array([one.bias for one in own], np.float32)
-        self._places = {intent: at for at, intent in enumerate(self.intents)}
 
     @classmethod
     def of(cls, skills: Iterable[SkillModels], locale: str) -> OneVsAll:
@@ -62,23 +59,20 @@ class OneVsAll:
     @property
     def bytes(self) -> int:
         """Memory of the index."""
-        arrays = self._numbers, self._weights, self._features, self._starts, self._bias
-        return sum(one.nbytes for one in arrays)
+        return self._index.bytes + self._bias.nbytes
 
     def scores(self, tokens: Sequence[Token]) -> npt.NDArray[np.float32]:
         """Of each intent, as float32 [intents]: log odds, as each model was trained."""
         buckets, values = sparse(tokens)
-        if not len(buckets) or not len(self._features):
+        if not len(buckets):
             return np.full(len(self.intents), -np.inf, np.float32)
-        places = np.searchsorted(self._features, buckets).clip(max=len(self._features) - 1)
-        known = self._features[places] == buckets
-        places, values = places[known], values[known]
-        starts, counts = self._starts[places], self._starts[places + 1] - self._starts[places]
-        ends = np.cumsum(counts)
-        entries = np.arange(int(counts.sum())) + np.repeat(starts - ends + counts, counts)
-        weighted = self._weights[entries] * np.repeat(values, counts)
-        summed = np.bincount(self._numbers[entries], weighted, len(self.intents))
+        numbers, places, weights = self._index.entries(buckets)
+        summed = np.bincount(numbers, weights * values[places], len(self.intents))
         return (summed + self._bias).astype(np.float32)
+
+    def claimants(self, tokens: Sequence[Token]) -> list[str]:
+        """Intents whose model would take a sentence if it had to tell alone, whatever the others say."""
+        return [self.intents[at] for at in np.flatnonzero(self.scores(tokens) * SCALE > OUTSIDE).tolist()]
 
     def read(self, tokens: Sequence[Token], skills: frozenset[str] = frozenset()) -> Likeness:
         """Which intents a sentence is like; of `skills` alone unless these are empty."""

@@ -1,8 +1,9 @@
 """From a sentence to the hashed features that the binary models of intents weigh.
 
-`training.py` calls `sparse` for phrases and `book.py` for what users say. Words, pairs of neighbours and the pieces of
-two to five characters of each word are hashed to buckets, so that no vocabulary is kept and any script has features.
-Each counts by how rare it is in what people say to assistants (`frequencies.npz`), and a sentence has length 1.
+`teaching.py` calls `rows_of` for phrases and `book.py` calls `sparse` for what users say. Words, pairs of neighbours
+and the pieces of two to five characters of each word are hashed to buckets, so that no vocabulary is kept and any
+script has features. Each counts by how rare it is in what people say to assistants (`frequencies.npz`), and a sentence
+has length 1.
 """
 
 from __future__ import annotations
@@ -55,6 +56,50 @@ class Rows:
         return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
 
+@dataclass(frozen=True, slots=True)
+class ByFeature:
+    """A sparse matrix feature by feature, to find what a few features do without looking at the others.
+
+    Attributes:
+        features: int32 [features], buckets, ascending.
+        starts: int64 [features + 1].
+        numbers: int32 [entries], the rows.
+        values: float32 [entries].
+    """
+
+    features: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, numbers: npt.NDArray[np.integer], features: npt.NDArray[np.int32], values: npt.NDArray[np.float32]
+    ) -> ByFeature:
+        """Of entries in any order."""
+        order = np.argsort(features, kind="stable")
+        found, starts = np.unique(features[order], return_index=True)
+        starts = np.append(starts, len(order)).astype(np.int64)
+        return cls(found, starts, numbers[order].astype(np.int32), values[order])
+
+    @property
+    def bytes(self) -> int:
+        return sum(one.nbytes for one in (self.features, self.starts, self.numbers, self.values))
+
+    def entries(
+        self, wanted: npt.NDArray[np.int32]
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Row, place in `wanted` and value of each entry of these features."""
+        if not len(self.features):
+            return np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float32)
+        found = np.searchsorted(self.features, wanted).clip(max=len(self.features) - 1)
+        known = np.flatnonzero(self.features[found] == wanted)
+        found = found[known]
+        counts = self.starts[found + 1] - self.starts[found]
+        at = np.arange(int(counts.sum())) + np.repeat(self.starts[found] - np.cumsum(counts) + counts, counts)
+        return self.numbers[at], np.repeat(known, counts), self.values[at]
+
+
 def sparse(tokens: Sequence[Token]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """Buckets, ascending, and values of one sentence; empty where it has no word."""
     words = [_shape(token.norm) for token in tokens[:MAX_TOKENS] if token.norm[0].isalnum()]
@@ -69,7 +114,7 @@ def sparse(tokens: Sequence[Token]) -> tuple[npt.NDArray[np.int32], npt.NDArray[
 
 def rows_of(sentences: Iterable[str]) -> Rows:
     """All of them, each cut into tokens."""
-    made = [sparse(tokenise(one)) for one in sentences]
+    made = [_of_sentence(one) for one in sentences]
     starts = np.cumsum([0, *(len(buckets) for buckets, _ in made)], dtype=np.int64)
     empty: list[npt.NDArray[np.int32]] = [np.zeros(0, np.int32)]
     return Rows(
@@ -77,6 +122,11 @@ def rows_of(sentences: Iterable[str]) -> Rows:
         np.concatenate([*empty, *(buckets for buckets, _ in made)]).astype(np.int32),
         np.concatenate([np.zeros(0, np.float32), *(values for _, values in made)]).astype(np.float32),
     )
+
+
+@lru_cache(maxsize=16_000)  # about a kilobyte each
+def _of_sentence(sentence: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    return sparse(tokenise(sentence))
 
 
 @lru_cache(maxsize=1)

@@ -22,7 +22,7 @@ from typing import Any, Final
 from services.nlu.library import SkillLibrary
 from services.nlu.one_vs_all.divergence import LEAST_STALE, Divergence, diverged
 from services.nlu.one_vs_all.models import SkillModels, unpacked
-from services.nlu.one_vs_all.teaching import teach
+from services.nlu.one_vs_all.teaching import Surroundings, teach
 from services.nlu.skills import Skill
 from services.runtime.errors import AntiphonError, Conflict
 from services.runtime.store import ABSENT, SessionStore
@@ -85,6 +85,7 @@ class Lessons:
         self._again: set[str] = set()
         self._missing: dict[str, float] = {}
         self._failed: dict[str, str] = {}
+        self._around: tuple[str, Surroundings] = "", Surroundings(())
         self._ended = threading.Event()
 
     def ask(self, skill_id: str, *, again: bool = False) -> None:
@@ -155,6 +156,7 @@ class Lessons:
             if (early := self._early()) is not None:
                 await self._teach(early, anew=True)
                 return
+            self._around = "", Surroundings(())
         except AntiphonError as error:
             log.warning("models of skills cannot be kept: %s", error.reason)
         await asyncio.sleep(_POLL_S)
@@ -213,7 +215,7 @@ class Lessons:
         models = None if anew else await self._stored(skill)
         if models is None:
             try:
-                models = await asyncio.to_thread(teach, skill, self._library.shelf.skills.values(), self._ended.is_set)
+                models = await asyncio.to_thread(teach, skill, self._surroundings(), self._ended.is_set)
             except Exception:
                 log.exception("the models of a skill could not be trained; its phrases serve without them")
                 self._failed[name] = skill.digest
@@ -230,6 +232,13 @@ class Lessons:
             await self._keep(models)
         finally:  # without a store this replica reads by them alone
             self._library.adopt({name: models})
+
+    def _surroundings(self) -> Surroundings:
+        """Of today's skills; the same while these stay, so that they are encoded once for all who wait."""
+        shelf = self._library.shelf
+        if self._around[0] != shelf.digest:
+            self._around = shelf.digest, Surroundings(shelf.skills.values())
+        return self._around[1]
 
     async def _keep(self, models: SkillModels) -> None:
         value = await asyncio.to_thread(lambda: models.packed)

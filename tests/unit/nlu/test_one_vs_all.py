@@ -9,11 +9,11 @@ import pytest
 
 from services.nlu.one_vs_all.book import OneVsAll
 from services.nlu.one_vs_all.divergence import diverged
-from services.nlu.one_vs_all.features import BUCKETS, rows_of, sparse
-from services.nlu.one_vs_all.fitting import fit
+from services.nlu.one_vs_all.features import BUCKETS, ByFeature, Rows, rows_of, sparse
+from services.nlu.one_vs_all.fitting import Drawn, fit
 from services.nlu.one_vs_all.models import SkillModels, unpacked
 from services.nlu.one_vs_all.spoken_phrases import Crowd, said
-from services.nlu.one_vs_all.teaching import teach
+from services.nlu.one_vs_all.teaching import Ended, Surroundings, teach
 from services.nlu.skills import Skill
 from services.nlu.text import tokenise
 from services.nlu.values.entities import Catalogue, CatalogueEntry
@@ -42,7 +42,7 @@ def likely(book: OneVsAll, text: str) -> tuple[str, float]:
 
 @pytest.fixture(scope="module")
 def models() -> list[SkillModels]:
-    return [teach(PETS, [PETS, BOATS]), teach(BOATS, [PETS, BOATS])]
+    return [teach(PETS, Surroundings([PETS, BOATS])), teach(BOATS, Surroundings([PETS, BOATS]))]
 
 
 def test_words_in_another_order_and_form_are_understood(models: list[SkillModels]) -> None:
@@ -65,9 +65,15 @@ def test_what_nobody_serves_is_like_nothing(models: list[SkillModels], text: str
 
 
 def test_a_skill_is_trained_without_the_models_of_others() -> None:
-    again = teach(PETS, [BOATS, PETS])
-    assert again.sha256 == teach(PETS, [PETS, BOATS]).sha256
+    again = teach(PETS, Surroundings([BOATS, PETS]))
+    assert again.sha256 == teach(PETS, Surroundings([PETS, BOATS])).sha256
     assert again.seen == {"boats": "b1"}
+
+
+def test_who_is_told_to_end_teaches_no_further_model() -> None:
+    answers = iter((False, True))
+    with pytest.raises(Ended):
+        teach(PETS, Surroundings([PETS, BOATS]), lambda: next(answers))
 
 
 def test_only_wanted_skills_are_told(models: list[SkillModels]) -> None:
@@ -97,8 +103,13 @@ def test_damaged_bytes_are_no_models(models: list[SkillModels]) -> None:
             unpacked(damaged)
 
 
+def drawn(rows: Rows) -> list[Drawn]:
+    """All of them."""
+    return [Drawn(ByFeature.of(rows.numbers, rows.features, rows.values), np.arange(len(rows)))]
+
+
 def test_a_model_weighs_only_its_own_features() -> None:
-    model = fit(rows_of(["feed the hamster"]), rows_of(["how tall is the moon", "walk the dog"]))
+    model = fit(rows_of(["feed the hamster"]), drawn(rows_of(["how tall is the moon", "walk the dog"])))
     assert set(model.features) <= set(rows_of(["feed the hamster"]).features)
     assert len(model.lightened(5).features) == 5
 
@@ -107,7 +118,7 @@ def test_fitting_settles_whatever_the_weights() -> None:
     """Newton's steps are halved where they would run away."""
     others = rows_of([f"say {number} things of {number + 1} kinds" for number in range(300)])
     for standing_for in (300, 100_000):
-        model = fit(rows_of(["feed the hamster", "feed it"]), others, standing_for=standing_for)
+        model = fit(rows_of(["feed the hamster", "feed it"]), drawn(others), standing_for=standing_for)
         assert np.isfinite(model.weights).all()
         assert np.abs(model.weights).max() < 50
 
@@ -161,16 +172,27 @@ def test_a_skill_that_says_what_others_claim_diverges(models: list[SkillModels])
     assert (near.share, dict(near.stale)) == (0.5, {"pets": 0.5})
 
 
+def test_a_claim_is_told_before_it_outweighs_the_right_skill(models: list[SkillModels]) -> None:
+    """The skill's own model still wins; who was trained before it came would take the sentence all the same."""
+    zoo = changed(feed=["feed the hamster of the zoo", "the hamster of the zoo is hungry", "feed the zoo its food"])
+    own = teach(zoo, Surroundings([PETS, BOATS, zoo]))
+    book, taught = OneVsAll.of([*models, own], "en"), {one.skill_id: one for one in (*models, own)}
+    assert all(likely(book, line)[0] == "zoo.feed" for line in zoo.intents[0].phrases["en"])
+    assert diverged(zoo, None, {"en": book}, taught).stale["pets"] > 0.3
+
+
 def test_what_others_were_trained_with_does_not_diverge() -> None:
     zoo = changed(feed=["feed the hamster please", "show me the lions"])
-    pets = teach(PETS, [PETS, zoo])
+    pets = teach(PETS, Surroundings([PETS, zoo]))
     books = {"en": OneVsAll.of([pets], "en")}
     assert diverged(zoo, zoo, books, {"pets": pets}).share == 0.0
 
 
 def test_phrases_that_two_skills_have_are_held_against_neither() -> None:
     twin = skill("twin", {"feed": dict(PETS.intents[0].phrases)}, digest="t1")
-    book = OneVsAll.of([teach(PETS, [PETS, BOATS, twin]), teach(twin, [PETS, BOATS, twin])], "en")
+    book = OneVsAll.of(
+        [teach(PETS, Surroundings([PETS, BOATS, twin])), teach(twin, Surroundings([PETS, BOATS, twin]))], "en"
+    )
     read = book.read(tokenise("would you feed the hamster"))
     assert read.outside < 0.2
     assert 0.5 < read.intents["pets.feed"] / read.intents["twin.feed"] < 2

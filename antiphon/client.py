@@ -86,7 +86,8 @@ class Assistant(CapabilityClient):
             source: a typed turn, or an async iterable of audio (`bytes` in the form of `config.input_format`, at most
                 15 KB each), typed turns (`str`) and other messages of the contract. Its end ends the conversation.
             language_codes: the user's, as BCP-47 tags, best first; `config.language_codes` goes before them.
-            config: the rest; without an input format 16 kHz PCM is sent, without an output format 22.05 kHz PCM asked.
+            config: the rest; without an input format 16 kHz PCM is sent, without an output format 22.05 kHz PCM asked;
+                an empty format means no audio at all.
 
         Returns:
             The events, an async generator; close it to cancel the turn.
@@ -104,6 +105,10 @@ class Assistant(CapabilityClient):
                 if config.HasField(name):
                     complete.ClearField(name)
             complete.MergeFrom(config)
+        if not complete.input_format.ByteSize():
+            complete.ClearField("input_format")
+        if not complete.output_format.ByteSize():
+            complete.ClearField("output_format")
         if not complete.language_codes:
             complete.language_codes.extend(language_codes)
         stub = assistant_pb2_grpc.AssistantServiceStub(self.channel)

@@ -13,7 +13,7 @@ from antiphon.arbitration.v1 import assistant_pb2, decision_pb2
 from antiphon.errors import from_status
 from antiphon.types.v1 import latency_pb2, session_pb2, speech_pb2, understanding_pb2
 
-BAR_COLUMNS = 36
+BAR_COLUMNS = 24
 _MARKS = (
     "first_partial",
     "end_of_speech",

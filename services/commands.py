@@ -31,6 +31,7 @@ from services.runtime.deployment import RayPlatform
 from services.runtime.errors import AntiphonError, FailedPrecondition, NotFound, Unavailable
 from services.runtime.platform import PlatformSettings, PoolSettings, read
 from services.runtime.pools import PoolDirectory
+from services.runtime.stores import check_store
 from services.stopping import SIGNALS, Stop
 from services.terminal import Terminal
 from services.triton_home import local_triton
@@ -51,6 +52,8 @@ def up(arguments: Sequence[str]) -> int:
         settings = _settings(options)
         if options.detach:
             return _detach(Run(settings.port), arguments)
+        if settings.store_url:
+            asyncio.run(check_store(settings.store_url))
         return _serve(settings, options.engine, options.triton)
     except AntiphonError as error:
         print(f"antiphon up: {error.message}", file=sys.stderr)

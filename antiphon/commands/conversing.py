@@ -74,6 +74,9 @@ async def _by_keyboard(assistant: Assistant, config: assistant_pb2.ConverseConfi
     if len(options.text) == 1:
         return await _follow(assistant.converse(options.text[0], config=config), options)
     config.continuous = True
+    config.input_format.SetInParent()  # empty: no audio comes
+    if options.out is None:
+        config.output_format.SetInParent()
     ended = asyncio.Semaphore()
     return await _follow(assistant.converse(_one_by_one(options.text, ended), config=config), options, ended=ended)
 

@@ -9,12 +9,15 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from services.runtime.errors import FailedPrecondition
+from services.runtime.errors import FailedPrecondition, Unavailable
 from services.runtime.settings import load
 from services.runtime.spec import Runtime
 from services.runtime.store import MemorySessionStore, SessionStore, StoreLimits
 from services.runtime.store_sqlite import SqliteSessionStore
+
+_CHECK_S = 2.0  # a server that starts beside the platform may still be a moment away
 
 
 @dataclass(frozen=True)
@@ -61,20 +64,46 @@ async def open_store(
         Unavailable: the server does not answer.
     """
     if runtime.store_url:
-        # Whoever needs no Redis need not have its client.
-        from services.runtime.store_redis import RedisSessionStore
-
-        access = load(StoreAccess, {}, "ANTIPHON_STORE", environment)
-        return await RedisSessionStore.open(
-            runtime.store_url,
-            Path(file).stem,
-            password=await asyncio.to_thread(access.secret),
-            certificates=access.certificates,
-            timeout=access.timeout,
-            limits=limits,
-        )
+        return await _redis(runtime.store_url, Path(file).stem, limits, environment)
     if not runtime.state_dir:
         return MemorySessionStore(limits or StoreLimits())
     folder = Path(runtime.state_dir)
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     return await SqliteSessionStore.open(folder / file, limits=limits)
+
+
+async def check_store(url: str, environment: Mapping[str, str] | None = None) -> None:
+    """Asks the Redis server of a platform that is about to start for an answer; `antiphon up` does, to fail at once.
+
+    Raises:
+        FailedPrecondition: the address or the password is wrong.
+        Unavailable: the server does not answer; the message names it, as only its operator reads it.
+    """
+    try:
+        store = await _redis(url, "check", None, environment, patience=_CHECK_S)
+    except Unavailable as error:
+        parts = urlsplit(url)
+        raise Unavailable(
+            f"{error.message}: nothing answers at {parts.netloc or parts.path} (store_url, ANTIPHON_STORE_URL); "
+            "start it, or leave the setting out to keep state in files",
+            reason=error.reason,
+        ) from None
+    await store.close()
+
+
+async def _redis(
+    url: str, space: str, limits: StoreLimits | None, environment: Mapping[str, str] | None, **options: float
+) -> SessionStore:
+    # Whoever needs no Redis need not have its client.
+    from services.runtime.store_redis import RedisSessionStore
+
+    access = load(StoreAccess, {}, "ANTIPHON_STORE", environment)
+    return await RedisSessionStore.open(
+        url,
+        space,
+        password=await asyncio.to_thread(access.secret),
+        certificates=access.certificates,
+        timeout=access.timeout,
+        limits=limits,
+        **options,
+    )

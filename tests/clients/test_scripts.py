@@ -80,6 +80,16 @@ def antiphon(target: str, *arguments: str | Path) -> str:
     return run(sys.executable, "-m", "antiphon", *arguments, "--target", target)
 
 
+def test_a_dialogue_is_typed_on_the_command_line(target: str) -> None:
+    said = antiphon(target, "converse", "--keep-words", "--text", "unlock the front door", "--text", "yes")
+    asked, done = (line for line in said.splitlines() if line.startswith("turn "))
+    assert asked.startswith("turn       prompted")
+    assert done.startswith("turn       answered by home")
+    explained = antiphon(target, "explain", asked.rpartition(" ")[2])
+    assert explained.startswith("heard      “unlock the front door”")
+    assert "never done without a yes" in explained
+
+
 def test_a_turn_on_the_command_line_can_be_explained(target: str, recording: Path, tmp_path: Path) -> None:
     reply = tmp_path / "reply.wav"
     lines = antiphon(target, "converse", recording, "--json", "--out", reply).splitlines()

@@ -16,7 +16,7 @@ from services.runtime.errors import Conflict, FailedPrecondition, QuotaExceeded,
 from services.runtime.spec import Runtime
 from services.runtime.store import ABSENT, SessionStore, StoreLimits
 from services.runtime.store_redis import RedisSessionStore
-from services.runtime.stores import open_store
+from services.runtime.stores import check_store, open_store
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.store_contract import LIMITS, Run, SettableClock, StoreContract, runner
 
@@ -190,3 +190,13 @@ async def test_addresses_that_are_none(url: str) -> None:
         await RedisSessionStore.open(url, "sessions")
     assert refused.value.reason == "SETTINGS_INVALID"
     assert "hidden" not in refused.value.message
+
+
+class TestBeforeTheStart:
+    async def test_a_server_that_answers_is_enough(self, tmp_path: Path) -> None:
+        with RedisServer(tmp_path) as server:
+            await check_store(server.url, environment={})
+
+    async def test_one_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(Unavailable, match=r"nothing answers at 127\.0\.0\.1:1 .*ANTIPHON_STORE_URL"):
+            await check_store("redis://127.0.0.1:1/0", environment={})

@@ -227,7 +227,7 @@ def test_a_ledger_is_drawn_to_scale() -> None:
     assert "is 0 to 400" in lines[0]
     understanding = next(line for line in lines if "understanding" in line)
     assert "100 ms" in understanding
-    assert understanding.split("|")[1] == " " * 18 + "█" * 9 + " " * 9
+    assert understanding.split("|")[1] == " " * 12 + "█" * 6 + " " * 6
     assert understanding.endswith("| antiphon/intents@1 (embedded)")
     below = lines[lines.index(understanding) + 1]
     assert below.index("antiphon/phrases@1 (rules)") == understanding.index("antiphon/intents@1")

@@ -59,7 +59,7 @@ _NOTES = (
     "UpdateSkill: phrases serve when it answers; the skill's own models are trained within seconds beside the others', "
     "which stay as they are. Until then it answers RUNNING, and SERVING when it is repeated. Models made before "
     "most of the skills came are made once more.",
-    "Divergence is the share of a skill's sentences that models of others claim which were not trained with them.",
+    "Divergence is the share of a skill's sentences that models of others, not trained with them, would take alone.",
     "AddLocale makes a locale of a bilingual lexicon and the phrases of the skills there are; its mode is ZERO_SHOT.",
     "Examples of a request are retrieved by a model's embedding; their mode is IN_CONTEXT.",
     "There is one model of each lineage, of the class INTERACTIVE; latency_class may ask for no other.",

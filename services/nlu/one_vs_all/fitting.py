@@ -102,7 +102,7 @@ class Drawn:
 
 
 def fit(meant: Rows, others: Sequence[Drawn], close: Rows | None = None, *, standing_for: int = 0) -> BinaryModel:
-    """The model of an intent.
+    """The model of an intent. All sentences together are fewer than 65,536.
 
     Args:
         meant: its sentences; at least one.

@@ -17,7 +17,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, TaggedSlot, program
+from services.nlu.engines.bundle import described, names, spans
+from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, TaggedSlot
 from services.nlu.engines.pieces import Pieces, Vocabulary
 from services.nlu.text import Token
 from services.runtime.errors import FailedPrecondition
@@ -31,7 +32,6 @@ TAXONOMIES: Mapping[str, str] = {"massive": "massive", "clinc": "clinc150"}
 LEAST = 0.0005
 """Labels below it are not told: hundreds of them would be added up for every sentence, to nothing."""
 
-_OUTSIDE = "O"
 _MEASURED = {"slurp": "SLURP test", "clinc": "CLINC150 val"}
 
 
@@ -72,8 +72,8 @@ class LabelEngine:
     def __init__(self, client: ModelClient, definition: ModelDefinition) -> None:
         self._client = client
         self._definition = definition
-        self._labels = {head: _names(definition, head) for head in TAXONOMIES}
-        self._tags = _names(definition, "tags")
+        self._labels = {head: names(definition, head) for head in TAXONOMIES}
+        self._tags = names(definition, "tags")
         if any(OUT_OF_SCOPE not in names for names in self._labels.values()):
             raise FailedPrecondition(
                 f"Model {definition.id} is no bundle for the engine of labels.", reason="MODEL_DEFINITION_INVALID"
@@ -114,20 +114,7 @@ class LabelEngine:
                 if names[number] != OUT_OF_SCOPE:
                     labels[f"{taxonomy}:{names[number]}"] = float(probabilities[number])
         tags = outputs["tags"][list(pieces.firsts)]  # a word is tagged where it begins
-        return LabelReading(labels, outside, tuple(self._spans(tags)))
-
-    def _spans(self, tags: npt.NDArray[np.float32]) -> Iterator[TaggedSlot]:
-        """BIO to spans; an I without a B of its name begins a span, which is the commoner mistake of the two."""
-        names = [self._tags[number] for number in tags.argmax(axis=1)]
-        start = 0
-        while start < len(names):
-            prefix, _, slot = names[start].partition("-")
-            end = start + 1
-            if prefix != _OUTSIDE:
-                while end < len(names) and names[end] == f"I-{slot}":
-                    end += 1
-                yield TaggedSlot(f"massive:{slot}", start, end, float(tags[start:end].max(axis=1).mean()))
-            start = end
+        return LabelReading(labels, outside, tuple(spans(tags, self._tags, "massive:")))
 
 
 def vocabulary(definition: ModelDefinition) -> Vocabulary:
@@ -145,27 +132,12 @@ def vocabulary(definition: ModelDefinition) -> Vocabulary:
     return Vocabulary(content.decode().splitlines())
 
 
-def _names(definition: ModelDefinition, parameter: str) -> tuple[str, ...]:
-    return tuple(str(name) for name in definition.parameters.get(parameter, ()))
-
-
 def _describe(definition: ModelDefinition, labels: Mapping[str, tuple[str, ...]], backend: str) -> EngineInfo:
     intents = tuple(
         f"{taxonomy}:{name}" for head, taxonomy in TAXONOMIES.items() for name in labels[head] if name != OUT_OF_SCOPE
     )
-    return EngineInfo(
-        model=definition.id,
-        digest=f"sha256:{definition.sha256}",
-        licence=definition.licence,
-        locales=definition.locales,
-        backend=backend,
-        engine=program(backend),
-        size_bytes=definition.path.stat().st_size,
-        intents=intents,
-        description=f"Word pieces, a distilled encoder; {len(intents)} labels of MASSIVE and CLINC150.",
-        scores=tuple(_scores(definition)),
-        lineage=_names(definition, "lineage"),
-    )
+    description = f"Word pieces, a distilled encoder; {len(intents)} labels of MASSIVE and CLINC150."
+    return described(definition, intents, description, _scores(definition), backend)
 
 
 def _scores(definition: ModelDefinition) -> Iterator[tuple[str, str, float, str]]:

@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, TaggedSlot, program
+from services.nlu.engines.bundle import described, names, spans
+from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo
 from services.nlu.engines.labels import LEAST, LabelReading
 from services.nlu.engines.language_features import MAX_TOKENS, SLOTS, encode
 from services.nlu.text import Token
@@ -23,7 +24,6 @@ from services.runtime.inference import ModelClient, ModelDefinition
 
 MODEL = "antiphon/intents-xsid"
 
-_OUTSIDE = "O"
 _BATCH = 32
 
 Floats = npt.NDArray[np.float32]
@@ -51,8 +51,8 @@ class LanguageEngine:
         self._client = client
         self._definition = definition
         self._taxonomy = str(definition.parameters.get("taxonomy", ""))
-        self._intents = _names(definition, "intents")
-        self._tags = _names(definition, "tags")
+        self._intents = names(definition, "intents")
+        self._tags = names(definition, "tags")
         if not self._taxonomy or OUT_OF_SCOPE not in self._intents or definition.inputs[0].shape[-1] != SLOTS:
             raise FailedPrecondition(
                 f"Model {definition.id} is no bundle for the engine of many languages.",
@@ -96,40 +96,13 @@ class LanguageEngine:
         }
         outside = told.pop(f"{self._taxonomy}:{OUT_OF_SCOPE}", 0.0)
         tags = outputs["tags"][at][: min(len(tokens), MAX_TOKENS)]
-        return LabelReading(told, {self._taxonomy: outside}, tuple(self._spans(tags)))
-
-    def _spans(self, tags: Floats) -> Iterator[TaggedSlot]:
-        """BIO to spans; an I without a B of its name begins a span, which is the commoner mistake of the two."""
-        names = [self._tags[number] for number in tags.argmax(axis=1)]
-        start = 0
-        while start < len(names):
-            prefix, _, slot = names[start].partition("-")
-            end = start + 1
-            if prefix != _OUTSIDE:
-                while end < len(names) and names[end] == f"I-{slot}":
-                    end += 1
-                yield TaggedSlot(f"{self._taxonomy}:{slot}", start, end, float(tags[start:end].max(axis=1).mean()))
-            start = end
-
-
-def _names(definition: ModelDefinition, parameter: str) -> tuple[str, ...]:
-    return tuple(str(name) for name in definition.parameters.get(parameter, ()))
+        return LabelReading(told, {self._taxonomy: outside}, tuple(spans(tags, self._tags, f"{self._taxonomy}:")))
 
 
 def _describe(definition: ModelDefinition, taxonomy: str, intents: Sequence[str], backend: str) -> EngineInfo:
     labels = tuple(f"{taxonomy}:{name}" for name in intents if name != OUT_OF_SCOPE)
-    return EngineInfo(
-        model=definition.id,
-        digest=f"sha256:{definition.sha256}",
-        licence=definition.licence,
-        locales=definition.locales,
-        backend=backend,
-        engine=program(backend),
-        size_bytes=definition.path.stat().st_size,
-        intents=labels,
-        description=f"Hashed character features, convolutions; {len(labels)} labels in many languages.",
-        scores=tuple(_scores(definition)),
-    )
+    description = f"Hashed character features, convolutions; {len(labels)} labels in many languages."
+    return described(definition, labels, description, _scores(definition), backend)
 
 
 def _scores(definition: ModelDefinition) -> Iterator[tuple[str, str, float, str]]:

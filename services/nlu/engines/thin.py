@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, Reading, TaggedSlot, program
+from services.nlu.engines.bundle import described, names, spans
+from services.nlu.engines.engine import OUT_OF_SCOPE, EngineInfo, Reading
 from services.nlu.engines.features import MAX_TOKENS, SLOTS, encode
 from services.nlu.text import Token
 from services.runtime.errors import FailedPrecondition
@@ -20,7 +21,6 @@ from services.runtime.inference import ModelClient, ModelDefinition
 
 MODEL = "antiphon/intents-thin"
 
-_OUTSIDE = "O"
 _MEASURED = {"slurp": "SLURP test", "clinc": "CLINC150 val"}
 
 
@@ -35,7 +35,7 @@ class ThinEngine:
         self._client = client
         self._definition = definition
         self._intents = tuple(str(name) for name in definition.parameters.get("intents", ()))
-        self._tags = tuple(str(name) for name in definition.parameters.get("tags", ()))
+        self._tags = names(definition, "tags")
         if OUT_OF_SCOPE not in self._intents or definition.inputs[0].shape[-1] != SLOTS:
             raise FailedPrecondition(
                 f"Model {definition.id} is no bundle for the thin engine.", reason="MODEL_DEFINITION_INVALID"
@@ -67,36 +67,13 @@ class ThinEngine:
         if not any(token.norm[0].isalnum() for token in tokens):  # no word at all: a guess would mean nothing
             return Reading({name: float(name == OUT_OF_SCOPE) for name in self._intents}, ())
         probabilities = dict(zip(self._intents, map(float, intents), strict=True))
-        return Reading(probabilities, tuple(self._spans(tags[: min(len(tokens), MAX_TOKENS)])))
-
-    def _spans(self, tags: npt.NDArray[np.float32]) -> Iterator[TaggedSlot]:
-        """BIO to spans; an I without a B of its name begins a span, which is the commoner mistake of the two."""
-        names = [self._tags[number] for number in tags.argmax(axis=1)]
-        start = 0
-        while start < len(names):
-            prefix, _, slot = names[start].partition("-")
-            end = start + 1
-            if prefix != _OUTSIDE:
-                while end < len(names) and names[end] == f"I-{slot}":
-                    end += 1
-                yield TaggedSlot(slot, start, end, float(tags[start:end].max(axis=1).mean()))
-            start = end
+        return Reading(probabilities, tuple(spans(tags[: min(len(tokens), MAX_TOKENS)], self._tags)))
 
 
 def _describe(definition: ModelDefinition, intents: Sequence[str], backend: str) -> EngineInfo:
     named = tuple(name for name in intents if name != OUT_OF_SCOPE)
-    return EngineInfo(
-        model=definition.id,
-        digest=f"sha256:{definition.sha256}",
-        licence=definition.licence,
-        locales=definition.locales,
-        backend=backend,
-        engine=program(backend),
-        size_bytes=definition.path.stat().st_size,
-        intents=named,
-        description=f"Hashed word and character features, two convolutions; {len(named)} intents and out of scope.",
-        scores=tuple(_scores(definition)),
-    )
+    description = f"Hashed word and character features, two convolutions; {len(named)} intents and out of scope."
+    return described(definition, named, description, _scores(definition), backend)
 
 
 def _scores(definition: ModelDefinition) -> Iterator[tuple[str, str, float, str]]:

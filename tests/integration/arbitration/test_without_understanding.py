@@ -49,7 +49,9 @@ async def said(channel: grpc.aio.Channel, text: str) -> tuple[decision_pb2.Decis
     """One typed turn: its decision as it is explained afterwards, and its end."""
 
     async def requests() -> AsyncIterator[Request]:
-        yield Request(config=assistant_pb2.ConverseConfig(language_codes=["en"]))
+        config = assistant_pb2.ConverseConfig(language_codes=["en"])
+        config.context.device.device_id = "kitchen"  # what is remembered is remembered of a user or a device
+        yield Request(config=config)
         yield Request(text=assistant_pb2.TextInput(text=text))
         yield END
 

@@ -22,9 +22,10 @@ from typing import Final
 from services.nlu.engines.phrases import PhraseBook
 from services.nlu.one_vs_all.book import OneVsAll
 from services.nlu.one_vs_all.models import SkillModels
+from services.nlu.shared_index import KEPT_S, TENANT, enter
 from services.nlu.skills import Intent, Skill, checked, shared_phrases
 from services.nlu.values.entities import Catalogue, EntityIndex
-from services.runtime.errors import AntiphonError, Conflict, FailedPrecondition, InvalidInput, QuotaExceeded
+from services.runtime.errors import AntiphonError, FailedPrecondition, InvalidInput, QuotaExceeded
 from services.runtime.store import ABSENT, SessionStore, Versioned
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,7 @@ FOLLOW_S: Final = 0.5
 MAX_SKILLS: Final = 5_000
 MAX_KEY: Final = 128
 
-_KEPT_S: Final = 10 * 365 * 86_400.0
-_ATTEMPTS: Final = 5
 _REMEMBERED_KEYS: Final = 16
-_TENANT: Final = "@platform"  # no principal's tenant has this name: identity refuses the character
 _INDEX: Final = "nlu.skills"
 _LARGEST: Final = 16_000_000  # of a stored manifest once unpacked; the servicer takes a fourth of it
 
@@ -201,7 +199,7 @@ class SkillLibrary:
     async def follow_once(self) -> None:
         """Take over what the store has and this replica has not."""
         async with self._changing:
-            index = await self._store.get(_TENANT, _INDEX)
+            index = await self._store.get(TENANT, _INDEX)
             if index is None or index.version == self._seen:
                 return
             digests: dict[str, str] = json.loads(index.value)
@@ -237,7 +235,7 @@ class SkillLibrary:
     async def _write(self, skill: Skill, wire: bytes, key: str) -> tuple[bool, bool]:
         """Whether the manifest had to be written, and whether the key was known."""
         name = f"nlu.skill/{skill.skill_id}"
-        stored = await self._store.get(_TENANT, name)
+        stored = await self._store.get(TENANT, name)
         keys = _keys(stored)
         if keys.get(key, skill.digest) != skill.digest:
             raise InvalidInput("The key was used for another manifest.", reason="KEY_REUSED", field="idempotency_key")
@@ -248,36 +246,18 @@ class SkillLibrary:
         head = json.dumps(dict(list(keys.items())[-_REMEMBERED_KEYS:])).encode()
         value = await asyncio.to_thread(zlib.compress, wire)
         await self._store.put(
-            _TENANT,
+            TENANT,
             name,
             len(head).to_bytes(4, "big") + head + value,
-            ttl=_KEPT_S,
+            ttl=KEPT_S,
             expected=stored.version if stored else ABSENT,
         )
         if not held:
-            await self._index(skill)
+            await enter(self._store, _INDEX, skill.skill_id, skill.digest)
         return not held, repeated
 
-    async def _index(self, skill: Skill) -> None:
-        for _ in range(_ATTEMPTS):
-            index = await self._store.get(_TENANT, _INDEX)
-            digests = json.loads(index.value) if index else {}
-            digests[skill.skill_id] = skill.digest
-            try:
-                await self._store.put(
-                    _TENANT,
-                    _INDEX,
-                    json.dumps(digests).encode(),
-                    ttl=_KEPT_S,
-                    expected=index.version if index else ABSENT,
-                )
-            except Conflict:
-                continue
-            return
-        raise Conflict("Other skills are being updated; try again.", reason="INDEX_BUSY")
-
     async def _stored(self, name: str) -> Skill | None:
-        stored = await self._store.get(_TENANT, f"nlu.skill/{name}")
+        stored = await self._store.get(TENANT, f"nlu.skill/{name}")
         if stored is None:
             return None
         try:

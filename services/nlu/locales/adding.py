@@ -22,6 +22,7 @@ from services.nlu.locales.lessons import Lesson, learnt_apart
 from services.nlu.locales.material import MAX_EXAMPLES, NewLocale, gathered
 from services.nlu.locales.reading import LocaleReader
 from services.nlu.locales.translation import MAX_ENTRIES, MAX_TARGETS
+from services.nlu.shared_index import KEPT_S, TENANT, enter
 from services.runtime.errors import AlreadyExists, AntiphonError, Conflict, InvalidInput, Overloaded, QuotaExceeded
 from services.runtime.language import best_supported
 from services.runtime.store import ABSENT, SessionStore
@@ -41,9 +42,6 @@ MAX_WORD: Final = 200
 """Code points of a source or a translation."""
 
 _RUNNING_S: Final = 900.0
-_KEPT_S: Final = 10 * 365 * 86_400.0
-_ATTEMPTS: Final = 5
-_TENANT: Final = "@platform"  # as in `library.py`
 _INDEX: Final = "nlu.locales"
 
 
@@ -146,7 +144,7 @@ class Locales:
     async def follow_once(self) -> None:
         """Take over what the store has and this replica has not."""
         async with self._following:
-            index = await self._store.get(_TENANT, _INDEX)
+            index = await self._store.get(TENANT, _INDEX)
             if index is None or index.version == self._seen:
                 return
             digests: dict[str, str] = json.loads(index.value)
@@ -196,28 +194,13 @@ class Locales:
 
     async def _keep(self, reader: LocaleReader) -> None:
         """The model, then the index that makes all replicas serve it; this one does at once."""
-        await self._store.put(_TENANT, f"nlu.locale/{reader.locale}", reader.stored, ttl=_KEPT_S)
-        for _ in range(_ATTEMPTS):
-            index = await self._store.get(_TENANT, _INDEX)
-            digests = json.loads(index.value) if index else {}
-            digests[reader.locale] = reader.info.digest
-            try:
-                await self._store.put(
-                    _TENANT,
-                    _INDEX,
-                    json.dumps(digests).encode(),
-                    ttl=_KEPT_S,
-                    expected=index.version if index else ABSENT,
-                )
-            except Conflict:
-                continue
-            self._readers[reader.locale] = reader
-            self._digests[reader.locale] = reader.info.digest
-            return
-        raise Conflict("Other locales are being added; try again.", reason="INDEX_BUSY")
+        await self._store.put(TENANT, f"nlu.locale/{reader.locale}", reader.stored, ttl=KEPT_S)
+        await enter(self._store, _INDEX, reader.locale, reader.info.digest)
+        self._readers[reader.locale] = reader
+        self._digests[reader.locale] = reader.info.digest
 
     async def _stored(self, tag: str) -> LocaleReader | None:
-        stored = await self._store.get(_TENANT, f"nlu.locale/{tag}")
+        stored = await self._store.get(TENANT, f"nlu.locale/{tag}")
         if stored is None:
             return None
         try:
@@ -227,7 +210,7 @@ class Locales:
             return None
 
     async def _told(self, locale: str) -> dict[str, Any] | None:
-        stored = await self._store.get(_TENANT, f"nlu.locale.job/{locale}")
+        stored = await self._store.get(TENANT, f"nlu.locale.job/{locale}")
         told: dict[str, Any] | None = json.loads(stored.value) if stored else None
         return told
 
@@ -240,8 +223,8 @@ class Locales:
             "warnings": addition.warnings,
             "failure": addition.failure,
         }
-        life = _RUNNING_S if addition.state is State.RUNNING else _KEPT_S
-        await self._store.put(_TENANT, f"nlu.locale.job/{new.locale}", json.dumps(told).encode(), ttl=life)
+        life = _RUNNING_S if addition.state is State.RUNNING else KEPT_S
+        await self._store.put(TENANT, f"nlu.locale.job/{new.locale}", json.dumps(told).encode(), ttl=life)
 
     def _check(self, new: NewLocale, key: str) -> None:
         if not 0 < len(key) <= MAX_KEY:
